@@ -1,0 +1,37 @@
+"""Typed failures: what is worth trying again and what is not.
+
+Belongs here: the exception types every room raises and the retry policy for them. Does not belong
+here: HTTP status tables of one vendor (`resources/<vendor>.py`), alerting (`ops_platform.alerts`).
+"""
+
+from __future__ import annotations
+
+
+class OpsError(Exception):
+    """Base of every failure the platform raises on purpose. The text says what to do."""
+
+
+class ConfigurationError(OpsError):
+    """A setting, file or credential is wrong. Fix it and start again; retrying cannot help."""
+
+
+class PermanentFailure(OpsError):
+    """The other side refused and will refuse again (wrong credentials, bad query, unknown version)."""
+
+
+class TransientFailure(OpsError):
+    """The other side may answer later (throttled, overloaded, reset, timed out).
+
+    `retry_after` is in seconds, when the other side said how long to wait."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AmbiguousFailure(TransientFailure):
+    """The request may or may not have taken effect: look before trying again, never simply repeat."""
+
+
+class DataFailure(OpsError):
+    """The data contradicts what was promised (shrunk table, broken contract); nothing was changed."""

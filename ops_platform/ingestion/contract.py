@@ -1,0 +1,142 @@
+"""What a connector and the loading layer say to each other.
+
+Belongs here: the plain values that cross the seam between a vendor client (`resources/<vendor>.py`)
+and the loader (`ops_platform.ingestion.sync`). Does not belong here: HTTP, SQL, vendor names.
+
+A vendor client declares its `Stream`s and implements `VendorSource`. The loader asks it for pages
+since a cursor, lands them, and asks it for control totals to tie the landed rows out against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from ops_platform.records import JsonObject, Record, Rejected
+
+__all__ = [
+    "ControlTotal",
+    "JsonObject",
+    "LandedQuery",
+    "Page",
+    "Record",
+    "Rejected",
+    "Stream",
+    "SyncResult",
+    "VendorSource",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One entity of one vendor, landed in `raw_<vendor>.<name>`.
+
+    `cursor_ascending` is true only where the API returns records in ascending cursor order, so that a
+    checkpoint inside a run is safe. `look_back` is re-read before the cursor at every sync.
+    `full_refresh` streams have no cursor: every sync reads the whole entity, and rows that no longer
+    appear are soft-deleted (bounded by the shrink guard).
+    """
+
+    vendor: str
+    name: str
+    description: str
+    cursor_ascending: bool = False
+    look_back: timedelta = timedelta(0)
+    full_refresh: bool = False
+    ties_out: bool = False
+    grain: str = "one row per record"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a stream. `received` counts everything the vendor sent: `records` + `rejected`.
+    `cursor` is the largest cursor value seen in this page (an ISO timestamp or a key), or None.
+    `api_cost` is in the vendor's own unit (query points, requests)."""
+
+    records: Sequence[Record]
+    rejected: Sequence[Rejected] = ()
+    cursor: str | None = None
+    api_cost: Decimal = Decimal(0)
+
+    @property
+    def received(self) -> int:
+        return len(self.records) + len(self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTotal:
+    """What the vendor says it holds for one entity and day (in the shop's own zone).
+    `amount` is None where the vendor offers no sum. `day` is None for a whole-entity count."""
+
+    entity: str
+    day: date | None
+    count: int
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LandedQuery:
+    """SQL that yields the landed side of a tie-out: columns (day date, count bigint, amount numeric).
+    It may use `%(days)s` (date[]) as a parameter and must read only the stream's raw tables.
+    `day_expression` is the SQL expression for the day of one raw row (columns of the raw table only), so
+    that the loader can find the days a sync touched; None where every check is of the whole entity."""
+
+    entity: str
+    sql: str
+    day_expression: str | None = None
+
+
+class VendorSource(Protocol):
+    """A connected vendor. Built from settings by its resource; opens no connection until first used."""
+
+    vendor: str
+    streams: dict[str, Stream]
+
+    def pages(self, stream: Stream, cursor: str | None, *, now: datetime) -> Iterator[Page]:
+        """Yield the pages of `stream` changed since `cursor` less the stream's look-back; all of it when None.
+
+        Raises `ops_platform.failures.PermanentFailure` or `TransientFailure`; never returns a partial
+        listing as if it were whole."""
+        ...
+
+    def control_totals(self, stream: Stream, days: Sequence[date] | None) -> Sequence[ControlTotal]:
+        """The vendor's own counts and sums for the days given (or the whole entity when None)."""
+        ...
+
+    def landed_query(self, stream: Stream) -> LandedQuery | None:
+        """How the landed side of the same totals is computed, or None where the stream does not tie out."""
+        ...
+
+
+@dataclass(slots=True)
+class SyncResult:
+    """The receipt of one sync, as stored in `ops.sync_runs`."""
+
+    vendor: str
+    stream: str
+    status: str = "succeeded"
+    pages: int = 0
+    received: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    deleted: int = 0
+    stripped_nul: int = 0
+    cursor_before: str | None = None
+    cursor_after: str | None = None
+    api_cost: Decimal = Decimal(0)
+    duration_seconds: float = 0.0
+    error: str | None = None
+    tie_out: str = "not_checked"
+    touched_days: list[date] = field(default_factory=list)
+    fresh_to: datetime | None = None
+
+    @property
+    def changed(self) -> int:
+        return self.inserted + self.updated + self.deleted

@@ -1,0 +1,147 @@
+"""Every environment variable the platform reads, typed and validated once.
+
+Belongs here: names, types, defaults and the sentence a person needs when one is wrong. Does not belong
+here: company facts (`fleet.yaml`), vendor protocol (`resources/<vendor>.py`). Secrets are `SecretStr`,
+so they never print; nothing else in the house reads `os.environ` for configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ops_platform.failures import ConfigurationError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+class Environment(StrEnum):
+    """Where the platform runs. Schedules are unattended only in production."""
+
+    DEMO = "demo"
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+def _blank_is_unset(value: object) -> object:
+    """An empty line in an env file means "not set", as people expect of `KEY=`."""
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Text = Annotated[str | None, BeforeValidator(_blank_is_unset)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
+
+
+class Settings(BaseSettings):
+    """The platform's settings. Field names are the variables of `.env.example` in lower case."""
+
+    model_config = SettingsConfigDict(env_file=None, extra="ignore", case_sensitive=False, frozen=True)
+
+    ops_env: Environment = Environment.DEVELOPMENT
+    ops_home: Path = Path(".ops")
+    ops_database_url: Secret = None
+    ops_timezone: Text = None
+    ops_currency: Text = None
+    ops_now: Annotated[datetime | None, BeforeValidator(_blank_is_unset)] = None
+    ops_fleet_file: Path = PROJECT_ROOT / "fleet.yaml"
+    ops_writer: Literal["auto", "rules", "claude"] = "auto"
+    ops_web_port: int = Field(default=3000, ge=1, le=65535)
+
+    shopify_shop: Text = None
+    shopify_client_id: Text = None
+    shopify_client_secret: Secret = None
+    shopify_base_url: Text = None
+    shopify_api_version: str = "2026-10"
+
+    netsuite_account_id: Text = None
+    netsuite_client_id: Text = None
+    netsuite_certificate_id: Text = None
+    netsuite_private_key: Secret = None
+    netsuite_base_url: Text = None
+
+    slack_bot_token: Secret = None
+    slack_base_url: Text = None
+    slack_channel_executive: Text = None
+    slack_channel_team: Text = None
+    slack_channel_alerts: Text = None
+
+    anthropic_api_key: Secret = None
+    anthropic_base_url: Text = None
+
+    @field_validator("ops_now")
+    @classmethod
+    def _now_has_a_zone(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("needs an offset, e.g. 2026-11-20T06:00:00-05:00")
+        return value
+
+    @field_validator("ops_timezone")
+    @classmethod
+    def _zone_exists(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError) as error:
+                raise ValueError(f"{value!r} is not an IANA time zone, e.g. America/New_York") from error
+        return value
+
+    @field_validator("ops_home")
+    @classmethod
+    def _home_is_absolute(cls, value: Path) -> Path:
+        # Relative to the project, not to wherever a command happens to be typed: one home, one database.
+        value = value.expanduser()
+        return value if value.is_absolute() else PROJECT_ROOT / value
+
+    @property
+    def production(self) -> bool:
+        return self.ops_env is Environment.PRODUCTION
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.ops_home / "dagster"
+
+
+def load_env_file(path: Path) -> None:
+    """Put `KEY=VALUE` lines of `path` into the environment; what is already set there wins."""
+    if not path.is_file():
+        return
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        key, separator, value = text.partition("=")
+        if not separator or not key.strip().replace("_", "").isalnum():
+            raise ConfigurationError(f"{path}, line {number}: expected KEY=VALUE")
+        value = value.strip()
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        os.environ.setdefault(key.strip(), value)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once from the environment and the project's `.env`.
+
+    Raises `ConfigurationError` naming each variable that is wrong and never its value."""
+    load_env_file(PROJECT_ROOT / ".env")
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"settings are wrong: {problems}. See .env.example.") from None
+
+
+def reset_settings() -> None:
+    """Forget the settings read so far, after the environment was changed on purpose (demo, tests)."""
+    get_settings.cache_clear()

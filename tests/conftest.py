@@ -1,0 +1,49 @@
+"""Shared fixtures: a real embedded Postgres for the session, and a migrated warehouse per test that asks."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+SHARED = Path(os.environ.get("OPS_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+SCHEMAS = Path(os.environ.get("OPS_SCHEMAS", SHARED / "schemas"))
+
+Connect = Callable[[], "psycopg.Connection[Any]"]
+
+
+@pytest.fixture(scope="session")
+def server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of one embedded server that the whole session shares."""
+    from ops_platform.database.server import release_server, running_server
+
+    home = tmp_path_factory.mktemp("server")
+    running_server(home)
+    yield home
+    release_server(home)
+
+
+@pytest.fixture
+def warehouse(server_home: Path) -> Iterator[Connect]:
+    """A fresh migrated database; yields a function that opens connections to it."""
+    from ops_platform.database import migrate
+    from ops_platform.database.server import running_server
+
+    address = running_server(server_home)
+    name = f"warehouse_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
+        maintenance.execute(f"create database {name}".encode())
+
+    def connect() -> psycopg.Connection[Any]:
+        return psycopg.connect(address.url(name), options="-c timezone=UTC")
+
+    with connect() as connection:
+        migrate(connection)
+    yield connect
+    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
+        maintenance.execute(f"drop database {name} with (force)".encode())
