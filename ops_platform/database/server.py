@@ -87,13 +87,8 @@ class EmbeddedServer:
 
     @property
     def socket_directory(self) -> Path:
-        """Beside the data where the path is short enough, else a private directory under the system's
-        temporary one, named after the data directory so that every process finds the same."""
-        beside = self.home / "run"
-        if len(os.fsencode(beside / f".s.PGSQL.{PORT}")) <= LONGEST_SOCKET_PATH:
-            return beside
-        digest = hashlib.sha256(os.fsencode(self.data_directory)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"ops-postgres-{digest}"
+        """Where the server's socket is."""
+        return short_socket_directory(self.home, "run")
 
     @property
     def address(self) -> ServerAddress:
@@ -270,6 +265,16 @@ class EmbeddedServer:
             where = ""
         if where != str(self.data_directory.resolve()):
             pid_file.unlink(missing_ok=True)
+
+
+def short_socket_directory(home: Path, name: str) -> Path:
+    """A directory for Unix sockets: `home/name` where the path is short enough for the kernel, else a private
+    one under the system's temporary directory, named after the home so that every process finds the same."""
+    beside = home / name
+    if len(os.fsencode(beside / f".s.PGSQL.{PORT}.lock")) <= LONGEST_SOCKET_PATH:
+        return beside
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"ops-{name}-{digest}"
 
 
 _SERVERS: dict[Path, EmbeddedServer] = {}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 # Records can be changed or lost behind a cursor: the last days are tied out at every sync, touched or not.
 ALWAYS_TIED_OUT_DAYS = 7
-_LOCK_SPACE = 4_172
+_LOCK_SPACE = 4_173
 
 
 def sync_stream(

@@ -1,0 +1,58 @@
+# Needs python3 and make. Everything else is installed into .venv by the first target that wants it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint format bench up down dbt clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.installed: uv.lock pyproject.toml | $(UV)
+	$(UV) sync --frozen --inexact --quiet
+	@touch $@
+
+install: $(VENV)/.installed  ## Install the locked dependencies into .venv
+
+demo: install  ## One whole morning cycle on the sandbox; DATA=orders.csv.gz serves your own orders
+	@$(BIN)/ops demo $(if $(DATA),--orders $(DATA))
+
+test: install  ## The tests (under 12 minutes on 2 cores)
+	$(BIN)/python -m pytest
+
+test-all: install  ## The tests and the long proofs
+	$(BIN)/python -m pytest -m ''
+
+lint: install  ## ruff, mypy, sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --nofail-on-warnings dbt_project/models dbt_project/tests
+
+format: install  ## Put code in the house's format
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+bench: install  ## Measure speed and memory; prints a table
+	$(BIN)/python -m tests.bench
+
+up: install  ## Start database, Dagster web and daemon
+	@$(BIN)/ops up
+
+down: install  ## Stop them
+	@$(BIN)/ops down
+
+dbt: install  ## Run dbt on the configured warehouse: make dbt ARGS="build --select net_sales"
+	@$(BIN)/ops dbt $(ARGS)
+
+clean:  ## Remove what was built (not the data in .ops)
+	rm -rf dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache

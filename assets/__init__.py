@@ -1,0 +1,37 @@
+"""What is made, in the order data flows. Reading LAYERS is reading the pipeline.
+
+    raw        vendors' records, one asset a stream
+    warehouse  dbt: staging, intermediate, marts, metrics
+    evidence   numbered facts of one document, with their proof
+    reports    the document, written and checked
+    delivery   the message, once
+
+Belongs here: the order. Does not belong here: anything made (one module a layer).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from dagster import AssetsDefinition
+
+LAYERS: dict[str, tuple[str, ...]] = {
+    "raw": ("assets.raw.shopify", "assets.raw.netsuite", "assets.raw.slack"),
+    "evidence": ("assets.evidence",),
+    "reports": ("assets.reports",),
+    "delivery": ("assets.delivery",),
+}
+
+
+def all_assets() -> list[AssetsDefinition]:
+    """Every asset of the platform, in the order of the layers."""
+    from assets.warehouse import warehouse_assets
+
+    made = [
+        value
+        for modules in LAYERS.values()
+        for module in modules
+        for value in vars(import_module(module)).values()
+        if isinstance(value, AssetsDefinition)
+    ]
+    return [*made, warehouse_assets()]

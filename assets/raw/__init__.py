@@ -1,0 +1,1 @@
+"""Raw: vendors' records as they sent them, one asset a stream."""

@@ -1,0 +1,150 @@
+"""The warehouse: dbt's models as assets, dbt's tests as asset checks.
+
+Belongs here: running dbt for the selected assets and telling Dagster what came of it. Does not belong
+here: any SQL (`dbt_project/`).
+
+A model that could not be built keeps the table its last good build left; it is reported as kept, with
+failing checks, so that what reads it still runs and says since when the numbers are unknown.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, AssetSpec, FreshnessPolicy, MaterializeResult
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+
+from ops_platform import clock, progress
+from ops_platform.fleet import get_fleet
+from ops_platform.warehouse.dbt import DBT_PROJECT, prepare_manifest
+from resources.postgres import WarehouseResource
+
+_LAYERS = ("staging", "intermediate", "marts", "metrics")
+
+
+class WarehouseTranslator(DagsterDbtTranslator):
+    """Names, groups and owners of dbt's nodes in the graph: raw sources are the raw assets."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            source, table = dbt_resource_props["source_name"], dbt_resource_props["name"]
+            return AssetKey(["raw", source.removeprefix("raw_"), table]) if source.startswith("raw_") else AssetKey(
+                [source, table]
+            )
+        if dbt_resource_props["resource_type"] == "seed":
+            return AssetKey(["seeds", dbt_resource_props["name"]])
+        return AssetKey([_layer(dbt_resource_props), dbt_resource_props["name"]])
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        props = self.get_resource_props(manifest, unique_id)
+        meta = props.get("config", {}).get("meta", {})
+        metric = meta.get("metric", {})
+        owner = metric.get("owner") or meta.get("owner") or "coordinator"
+        division = metric.get("division") or meta.get("division") or "all"
+        return spec.replace_attributes(
+            group_name="seeds" if props["resource_type"] == "seed" else _layer(props),
+            owners=[f"team:{owner}"],
+            tags={"bot": owner, "division": division},
+            kinds={"dbt", "postgres"},
+            freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=26), warn_window=timedelta(hours=25)),
+        )
+
+
+def _layer(props: Mapping[str, Any]) -> str:
+    """The layer is the first folder below `models/`, which is also the schema."""
+    parts = str(props["original_file_path"]).split("/")
+    return parts[1] if len(parts) > 2 and parts[1] in _LAYERS else parts[0]
+
+
+def warehouse_assets() -> AssetsDefinition:
+    """dbt's models, seeds and tests as one subsettable asset definition."""
+    manifest = prepare_manifest()
+
+    @dbt_assets(
+        manifest=manifest, project=DbtProject(DBT_PROJECT), dagster_dbt_translator=WarehouseTranslator(),
+        name="warehouse", pool="warehouse",
+    )  # fmt: skip
+    def warehouse_build(
+        context: AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
+    ) -> Iterator[Any]:
+        yield from build_selected(context, dbt, warehouse)
+
+    return warehouse_build
+
+
+def build_selected(context: AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource) -> Iterator[Any]:
+    """Build and test the selected models, unless nothing they read has changed since they were built."""
+    from ops_platform.database.roles import ensure_roles
+    from ops_platform.fleet.publish import publish
+    from ops_platform.warehouse.dbt import build_fingerprint, connection_environment, last_good_fingerprint
+    from resources.vendors import VENDORS
+
+    fleet = get_fleet()
+    selection = ",".join(sorted(key.to_user_string() for key in context.selected_asset_keys))
+    with warehouse.connect() as connection:
+        publish(connection, fleet, clock.now())
+        fingerprint = build_fingerprint(connection, selection)
+        unchanged = last_good_fingerprint(connection) == fingerprint
+    if unchanged:
+        progress.report("warehouse: nothing changed since the last build")
+        for key in context.selected_asset_keys:
+            yield MaterializeResult(asset_key=key, metadata={"build": "unchanged", "fingerprint": fingerprint})
+        return
+    progress.report("warehouse: building and testing models")
+    started = datetime.now(UTC)
+    import os
+
+    os.environ.update(connection_environment())
+    invocation = dbt.cli(["build"], context=context, raise_on_error=False)
+    emitted: set[AssetKey] = set()
+    try:
+        for event in invocation.stream():
+            key = _key_of(context, event)
+            if key is not None:
+                emitted.add(key)
+            yield event
+        summary = _summary(invocation)
+    finally:
+        shutil.rmtree(invocation.target_path, ignore_errors=True)
+    succeeded = invocation.is_successful()
+    with warehouse.connect() as connection:
+        ensure_roles(connection, fleet.bots, [f"raw_{vendor}" for vendor in VENDORS])
+        connection.execute(
+            "insert into ops.warehouse_builds (run_id, fingerprint, status, started_at, finished_at, models, tests,"
+            " failures) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                context.run_id, fingerprint, "succeeded" if succeeded else "failed", started, datetime.now(UTC),
+                summary["models"], summary["tests"], summary["failures"],
+            ),
+        )  # fmt: skip
+    progress.report(f"warehouse: {summary['models']} models, {summary['tests']} tests, {summary['failures']} failures")
+    for key in context.selected_asset_keys - emitted:
+        yield MaterializeResult(asset_key=key, metadata={"build": "kept", "reason": "not built this time: see the checks"})
+
+
+def _key_of(context: AssetExecutionContext, event: Any) -> AssetKey | None:
+    from dagster import AssetCheckResult, Output
+
+    if isinstance(event, Output):
+        return context.asset_key_for_output(event.output_name)
+    if isinstance(event, MaterializeResult) and not isinstance(event, AssetCheckResult):
+        return event.asset_key
+    return None
+
+
+def _summary(invocation: Any) -> dict[str, int]:
+    """Counts from dbt's own run results."""
+    try:
+        results = invocation.get_artifact("run_results.json")["results"]
+    except (FileNotFoundError, KeyError, ValueError):
+        return {"models": 0, "tests": 0, "failures": 1}
+    kinds = [str(item["unique_id"]).split(".", 1)[0] for item in results]
+    return {
+        "models": sum(kind in ("model", "seed", "snapshot") for kind in kinds),
+        "tests": sum(kind in ("test", "unit_test") for kind in kinds),
+        "failures": sum(item["status"] in ("error", "fail", "runtime error") for item in results),
+    }

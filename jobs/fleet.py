@@ -1,0 +1,32 @@
+"""The fleet's jobs, one for each entry of `fleet.yaml`.
+
+Belongs here: turning an entry into a Dagster job. Does not belong here: what the job makes (assets) or
+when it runs (`sensors/schedules.py`).
+"""
+
+from __future__ import annotations
+
+from dagster import AssetKey, AssetSelection, define_asset_job, in_process_executor
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from ops_platform.fleet import Fleet
+
+
+def fleet_jobs(fleet: Fleet) -> list[UnresolvedAssetJobDefinition]:
+    """A job a fleet entry: its delivered document and everything upstream of it, in one process."""
+    return [
+        define_asset_job(
+            name=name,
+            selection=AssetSelection.assets(AssetKey(["delivery", name])).upstream(),
+            description=job.description,
+            # A process per step would cost seconds of imports each.
+            executor_def=in_process_executor,
+            tags={
+                # Without it a run orphaned by a dead host would hold its pool slots for ever.
+                "dagster/max_runtime": str(job.max_runtime_minutes * 60),
+                "bot": job.bot,
+                "job": name,
+            },
+        )
+        for name, job in fleet.jobs.items()
+    ]

@@ -1,0 +1,273 @@
+"""`ops demo`: one whole morning cycle against the sandbox, on a home of its own.
+
+Belongs here: starting the sandbox beside the platform and pointing settings at it. Does not belong
+here: anything of the cycle itself, which is the fleet's `ops_pulse` job as in production.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+import click
+
+from ops_platform.commands.terminal import Steps
+from ops_platform.failures import ConfigurationError, OpsError
+from ops_platform.settings import PROJECT_ROOT, get_settings, reset_settings
+
+COMPANY_CLOCK = "2026-11-20T06:00:00-05:00"
+SEED = 7
+SANDBOX_START_SECONDS = 120
+_VENDOR_PREFIXES = ("SHOPIFY_", "NETSUITE_", "SLACK_", "ANTHROPIC_", "HUBSPOT_", "AIRTABLE_", "KLAVIYO_", "GITHUB_",
+                    "AMAZON_", "APP_DATABASE_", "SMTP_")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What the sandbox plays: its clock, the company's zone and currency, and the orders to serve if given."""
+
+    home: Path
+    clock: str
+    timezone: str | None
+    currency: str | None
+    orders: Path | None
+
+
+def scenario_for(orders: Path | None, base: Path) -> Scenario:
+    """The generated company, or the orders of a file as a UK shop the morning after its last order.
+
+    Raises `ConfigurationError` when the file is missing or lacks the columns."""
+    if orders is None:
+        return Scenario(base / "demo", COMPANY_CLOCK, None, None, None)
+    path = orders.expanduser().resolve()
+    last = last_order_day(path)
+    return Scenario(
+        base / "demo-orders", f"{last + timedelta(days=1)}T06:00:00+00:00", "Europe/London", "GBP", path
+    )
+
+
+def last_order_day(path: Path) -> date:
+    """The newest `InvoiceDate` of an orders file (CSV, plain or gzipped)."""
+    if not path.is_file():
+        raise ConfigurationError(f"there is no file {path}: give --orders a CSV, plain or gzipped")
+    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    try:
+        with io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text)
+            header = next(reader, [])
+            if "InvoiceDate" not in header:
+                raise ConfigurationError(f"{path.name} has no column InvoiceDate; its columns are {', '.join(header)}")
+            column = header.index("InvoiceDate")
+            newest = max((row[column] for row in reader if len(row) > column), default="")
+        return datetime.fromisoformat(newest).date()
+    except (OSError, UnicodeDecodeError, ValueError, EOFError) as error:
+        raise ConfigurationError(f"cannot read orders from {path.name}: {error}") from None
+
+
+@contextmanager
+def sandbox(scenario: Scenario) -> Iterator[str]:
+    """Run the vendors' side on loopback while the block runs; yields its base URL."""
+    state = scenario.home / "sandbox"
+    state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        port_file = Path(scratch) / "port"
+        command = [
+            sys.executable, "-m", "sandbox", "--port", "0", "--port-file", str(port_file), "--seed", str(SEED),
+            "--clock", scenario.clock, "--state", str(state), "--parent-pid", str(os.getpid()),
+        ]  # fmt: skip
+        if scenario.orders is not None:
+            command += ["--orders", str(scenario.orders)]
+        log = state / "sandbox.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command, cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        try:
+            deadline = time.monotonic() + SANDBOX_START_SECONDS
+            while not port_file.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+                    raise ConfigurationError(f"the sandbox did not start; the end of {log}:\n{tail}")
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{int(port_file.read_text(encoding='ascii'))}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def point_settings_at(url: str, scenario: Scenario) -> None:
+    """Make this process's settings those of the demo: only the sandbox's credentials, nobody's own."""
+    for name in list(os.environ):
+        if name.startswith(_VENDOR_PREFIXES):
+            del os.environ[name]
+    blank = {name: "" for name in _names_in(PROJECT_ROOT / ".env") if name.startswith(_VENDOR_PREFIXES)}
+    company = {
+        "SHOPIFY_SHOP": "demo-shop",
+        "SHOPIFY_CLIENT_ID": "sandbox-client",
+        "SHOPIFY_CLIENT_SECRET": "sandbox-secret",
+        "SHOPIFY_BASE_URL": url,
+        "SLACK_BOT_TOKEN": "xoxb-sandbox",
+        "SLACK_BASE_URL": url,
+        "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
+        "SLACK_CHANNEL_TEAM": "C0TEAM",
+        "SLACK_CHANNEL_ALERTS": "C0ALERT",
+        "ANTHROPIC_API_KEY": "sk-ant-sandbox",
+        "ANTHROPIC_BASE_URL": url,
+    }
+    netsuite = {
+        "NETSUITE_ACCOUNT_ID": "1234567_SB1",
+        "NETSUITE_CLIENT_ID": "sandbox-netsuite",
+        "NETSUITE_CERTIFICATE_ID": "sandbox-cert",
+        "NETSUITE_PRIVATE_KEY": str(scenario.home / "sandbox" / "netsuite_private_key.pem"),
+        "NETSUITE_BASE_URL": url,
+    }
+    os.environ.update(blank | company | (netsuite if scenario.orders is None else {}))
+    os.environ.update(
+        OPS_ENV="demo",
+        OPS_HOME=str(scenario.home),
+        OPS_NOW=scenario.clock,
+        OPS_TIMEZONE=scenario.timezone or "",
+        OPS_CURRENCY=scenario.currency or "",
+    )
+    # A database of the user's own choosing is honoured only when it was named for this very command.
+    os.environ.setdefault("OPS_DATABASE_URL", "")
+    reset_settings()
+    from ops_platform.fleet import reset_fleet
+
+    reset_fleet()
+
+
+def _names_in(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    return [line.split("=", 1)[0].strip() for line in path.read_text(encoding="utf-8").splitlines() if "=" in line]
+
+
+def demo(orders: Path | None, *, as_json: bool) -> int:
+    """Run the cycle and show what a person would see. Returns the exit code."""
+    began = time.monotonic()
+    steps = Steps()
+    from ops_platform import progress
+
+    base = get_settings().ops_home
+    scenario = scenario_for(orders, base)
+    with progress.listening(steps.detail):
+        with steps.step("sandbox: the vendors' side on loopback"):
+            running = sandbox(scenario)
+            url = running.__enter__()
+        try:
+            point_settings_at(url, scenario)
+            from ops_platform.commands.prepare import prepare
+
+            with steps.step("database: embedded PostgreSQL" if not os.environ["OPS_DATABASE_URL"] else "database"):
+                prepare()
+                _refuse_a_real_warehouse()
+            from ops_platform.commands.runs import run_job
+
+            before = len(_posts(url))
+            with steps.step("job ops_pulse: sync → dbt → evidence → pulse → Slack"):
+                outcome = run_job("ops_pulse")
+            return _show(scenario, url, outcome.run_id, outcome.failures, outcome.failed_checks, began, before, as_json=as_json)
+        finally:
+            running.__exit__(None, None, None)
+
+
+def _refuse_a_real_warehouse() -> None:
+    """The demo writes made-up numbers: never into a warehouse that holds a company's own."""
+    if not os.environ["OPS_DATABASE_URL"]:
+        return
+    from ops_platform.database import connect
+
+    with connect() as connection:
+        row = connection.execute(
+            "select obj_description('ops'::regnamespace), exists (select 1 from ops.sync_runs)"
+        ).fetchone()
+        mark, used = row if row is not None else (None, False)
+        if used and mark != "demo":
+            raise ConfigurationError(
+                "OPS_DATABASE_URL names a warehouse that already holds synced data: the demo will not mix with it. "
+                "Unset OPS_DATABASE_URL, or name an empty server."
+            )
+        connection.execute("comment on schema ops is 'demo'")
+
+
+def _show(
+    scenario: Scenario,
+    url: str,
+    run_id: str,
+    failures: tuple[str, ...],
+    failed_checks: tuple[str, ...],
+    began: float,
+    before: int,
+    *,
+    as_json: bool,
+) -> int:
+    from ops_platform.commands.pulse import delivered_pulse, pulse_files, render_terminal
+
+    pulse = delivered_pulse()
+    posts = _posts(url)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "run_id": run_id, "succeeded": not failures, "failures": list(failures),
+                    "failed_checks": list(failed_checks), "slack_messages": len(posts), "posted_now": len(posts) - before,
+                    "files": [str(path) for path in pulse_files()], "seconds": round(time.monotonic() - began, 1),
+                }
+            )
+        )  # fmt: skip
+        return 1 if failures or pulse is None else 0
+    for failure in failures:
+        click.secho(f"✗ {failure}", fg="red", err=True)
+    if pulse is None:
+        raise OpsError("the cycle made no pulse: see the failures above")
+    click.echo()
+    click.echo(render_terminal(pulse.document))
+    click.echo()
+    if len(posts) > before:
+        click.echo(f"Delivered to Slack {pulse.channel} just now ({len(posts)} message(s) there in all).")
+    else:
+        click.echo(
+            f"Already delivered to Slack {pulse.channel} by an earlier run: nothing was posted twice "
+            f"({len(posts)} message(s) there in all)."
+        )
+    click.echo(f"Written by {pulse.writer}. Files:")
+    for path in pulse_files():
+        click.echo(f"  {_relative(path)}")
+    if failed_checks:
+        click.secho(f"Checks that did not pass ({len(failed_checks)}): {', '.join(failed_checks[:6])}", fg="yellow")
+    click.echo(f"Done in {time.monotonic() - began:.0f} s. Lineage: OPS_HOME={_relative(scenario.home)} make up")
+    return 1 if failures else 0
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.relative_to(PROJECT_ROOT))
+    except ValueError:
+        return str(path)
+
+
+def _posts(url: str) -> list[dict[str, object]]:
+    """The messages the executive channel really holds, read from the sandbox's own ledger."""
+    opener = build_opener(ProxyHandler({}))
+    with opener.open(f"{url}/_sandbox/ledger?vendor=slack&kind=message_posted", timeout=30) as answer:
+        entries = json.load(answer)
+    rows = entries["entries"] if isinstance(entries, dict) else entries
+    return [row for row in rows if (row.get("detail") or row).get("channel") == "C0EXEC"]

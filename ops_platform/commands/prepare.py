@@ -1,0 +1,70 @@
+"""Making the home, the databases and the Dagster instance ready: the first step of every command.
+
+Belongs here: idempotent preparation. Does not belong here: starting long-lived processes (`stack.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from ops_platform.settings import PROJECT_ROOT, get_settings
+
+
+def prepare_database() -> None:
+    """Databases, migrations, raw tables and roles: whatever is missing is made.
+
+    Raises `ConfigurationError` or `TransientFailure` with one line that says what to do."""
+    from ops_platform.database import DAGSTER, WAREHOUSE, connect, ensure_raw_tables, migrate
+    from ops_platform.database.migrations import create_databases
+    from ops_platform.database.roles import ensure_roles
+    from ops_platform.fleet import get_fleet
+    from resources.vendors import VENDORS, all_streams
+
+    with connect(maintenance_database(), autocommit=True) as maintenance:
+        create_databases(maintenance, (WAREHOUSE, DAGSTER))
+    with connect() as connection:
+        applied = migrate(connection)
+        ensure_raw_tables(connection, [(s.vendor, s.name, s.description) for s in all_streams()])
+        if applied or not _roles_exist(connection):
+            ensure_roles(connection, get_fleet().bots, [f"raw_{vendor}" for vendor in VENDORS])
+
+
+def maintenance_database() -> str:
+    """The database that always exists: the one an external URL names, else `postgres`."""
+    url = get_settings().ops_database_url
+    if url is None:
+        return "postgres"
+    from urllib.parse import urlsplit
+
+    return urlsplit(url.get_secret_value()).path.lstrip("/") or "postgres"
+
+
+def _roles_exist(connection: object) -> bool:
+    from typing import Any, cast
+
+    import psycopg
+
+    from ops_platform.database.roles import ANALYST
+
+    row = cast("psycopg.Connection[Any]", connection).execute(
+        "select 1 from pg_roles where rolname = %s", (ANALYST,)
+    ).fetchone()
+    return row is not None
+
+
+def prepare_dagster() -> None:
+    """Put the instance's configuration in its home and its database URL in this process's environment."""
+    from ops_platform.database import DAGSTER, database_url
+
+    home = get_settings().dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["OPS_DAGSTER_DATABASE_URL"] = database_url(DAGSTER)
+
+
+def prepare() -> None:
+    """Everything a run needs."""
+    prepare_database()
+    prepare_dagster()

@@ -1,0 +1,65 @@
+"""Running a job of the fleet in this process, on the real instance.
+
+Belongs here: `ops run`, and the run inside `ops demo`. Does not belong here: what jobs do.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+
+from ops_platform.failures import ConfigurationError
+from ops_platform.fleet import get_fleet
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended: its id for the Dagster UI, and the steps that failed with their reasons."""
+
+    run_id: str
+    succeeded: bool
+    failures: tuple[str, ...]
+    failed_checks: tuple[str, ...]
+
+
+def run_job(name: str) -> RunOutcome:
+    """Run a job of `fleet.yaml` now, in this process; it shows in the Dagster UI like any other run.
+
+    Raises `ConfigurationError` for a job that does not exist."""
+    fleet = get_fleet()
+    if name not in fleet.jobs:
+        raise ConfigurationError(f"there is no job {name!r}: choose among {', '.join(fleet.jobs)}")
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    warnings.filterwarnings("ignore", module="dagster.*")
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    from dagster import DagsterInstance
+
+    from ops_platform.build import build_definitions
+
+    job = build_definitions().resolve_job_def(name)
+    with DagsterInstance.get() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={"ops/started_by": "command line"},
+        )
+        failures = tuple(
+            f"{event.step_key}: {_reason(event)}" for event in result.all_events if event.is_step_failure
+        )
+        checks = tuple(
+            f"{event.asset_check_evaluation_data.asset_key.to_user_string()}.{event.asset_check_evaluation_data.check_name}"
+            for event in result.all_events
+            if event.event_type_value == "ASSET_CHECK_EVALUATION" and not event.asset_check_evaluation_data.passed
+        )
+        return RunOutcome(result.run_id, result.success, failures, checks)
+
+
+def _reason(event: object) -> str:
+    error = getattr(getattr(event, "step_failure_data", None), "error", None)
+    if error is None:
+        return "failed"
+    cause = error.cause or error
+    return " ".join(cause.message.split())

@@ -1,0 +1,268 @@
+"""The one document model: blocks of rich text that every renderer understands.
+
+Belongs here: frozen blocks and spans, their JSON round trip, the walk over all text. Does not belong here:
+how a number is formatted (`documents.claims`), how a channel shows a block (the renderers).
+
+Text is a tuple of spans, never a string with markup. There are three kinds of span and the kind decides how far
+it is trusted: `Words` are ours, `Claim` is a number our code inserted from evidence, `Quoted` is somebody
+else's text and is escaped by every renderer and never parsed.
+"""
+
+# ruff: noqa: TC001, TC003 - the codec reads the annotations at run time, so their names must exist there
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from ops_platform.evidence.encoding import decode, digest_of, encode
+from ops_platform.evidence.model import Period, Source
+
+Mark = Literal["", "not_tied_out", "stale"]
+State = Literal["ok", "attention", "unknown", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Our own words. Bold and italic are presentation only."""
+
+    TAG: ClassVar[str] = "words"
+    text: str
+    bold: bool = False
+    italic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A number in place: `text` is what the reader sees, `fact` and `path` where it came from. `mark` says
+    that the source did not tie out, or that the number is old (`as_of` then says from when)."""
+
+    TAG: ClassVar[str] = "claim"
+    fact: str
+    path: str
+    text: str
+    mark: Mark = ""
+    as_of: str | None = None
+    bold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """Text a vendor, customer or partner wrote. Hostile until shown otherwise, which is never."""
+
+    TAG: ClassVar[str] = "quoted"
+    text: str
+    bold: bool = False
+
+
+Span = Words | Claim | Quoted
+RichText = tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """The document's headline: one per document, plain in every channel."""
+
+    TAG: ClassVar[str] = "title"
+    text: RichText
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A section's heading. `icon` is a single emoji that channels without emoji may drop."""
+
+    TAG: ClassVar[str] = "heading"
+    text: RichText
+    icon: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBar:
+    """A score between 0 and 1 as a bar. `fraction` None means unknown: the bar is drawn empty and dotted.
+    `low` and `high` bound the band; `score` is the figure as a claim, `notes` follow it."""
+
+    TAG: ClassVar[str] = "score_bar"
+    label: str
+    score: RichText
+    fraction: Decimal | None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    notes: RichText = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """A labelled figure with what puts it in proportion (`notes`, each a short phrase)."""
+
+    label: str
+    value: RichText
+    notes: tuple[RichText, ...] = ()
+    icon: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigures:
+    TAG: ClassVar[str] = "key_figures"
+    rows: tuple[KeyFigure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    TAG: ClassVar[str] = "paragraph"
+    text: RichText
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    TAG: ClassVar[str] = "bullets"
+    items: tuple[RichText, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A vendor's words, set apart. `by` says whose, in our words and theirs."""
+
+    TAG: ClassVar[str] = "quote"
+    text: str
+    by: RichText = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A small table: a handful of columns, a screenful of rows. Cells are rich text."""
+
+    TAG: ClassVar[str] = "table"
+    header: tuple[str, ...]
+    rows: tuple[tuple[RichText, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusLine:
+    """One line with a verdict: ✓, ⚠ or unknown."""
+
+    state: State
+    label: str
+    text: RichText = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusLines:
+    TAG: ClassVar[str] = "status_lines"
+    lines: tuple[StatusLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Divider:
+    TAG: ClassVar[str] = "divider"
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """Small print: sources and their freshness, cost, evidence."""
+
+    TAG: ClassVar[str] = "footer"
+    items: tuple[RichText, ...]
+
+
+Block = Title | Heading | ScoreBar | KeyFigures | Paragraph | Bullets | Quote | Table | StatusLines | Divider | Footer
+
+
+@dataclass(frozen=True, slots=True)
+class UsedClaim:
+    """The provenance of one published number: what was shown, of which fact, from where, tied out or not."""
+
+    fact: str
+    path: str
+    text: str
+    label: str
+    tie_out: str
+    status: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class Document:
+    """A finished document. It stands alone: a renderer needs nothing else. `summary` is the one plain line a
+    notification shows; `claims` is the provenance of every number in it; `evidence` is the bundle's digest."""
+
+    kind: str
+    period: Period
+    as_of: datetime
+    summary: RichText
+    blocks: tuple[Block, ...]
+    claims: tuple[UsedClaim, ...]
+    evidence: str
+    writer: str
+    language: str = "en"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready form; `from_json` gives back an equal document with the same digest."""
+        encoded: dict[str, Any] = encode(self)
+        return encoded
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Document:
+        return decode(cls, dict(data))
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON."""
+        return digest_of(self)
+
+
+def rich(*parts: str | Span | RichText) -> RichText:
+    """Join words, spans and rich texts into one rich text; a plain string is our own words."""
+    spans: list[Span] = []
+    for part in parts:
+        if isinstance(part, str):
+            if part:
+                spans.append(Words(part))
+        elif isinstance(part, tuple):
+            spans.extend(part)
+        else:
+            spans.append(part)
+    return tuple(spans)
+
+
+def bold(text: str) -> Words:
+    return Words(text, bold=True)
+
+
+def spans_of(blocks: tuple[Block, ...]) -> Iterator[Span]:
+    """Every span of the blocks in reading order."""
+    for block in blocks:
+        yield from _spans_in(block)
+
+
+def _spans_in(value: Any) -> Iterator[Span]:
+    if isinstance(value, Words | Claim | Quoted):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _spans_in(item)
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, Decimal):
+        for field in fields(value):
+            yield from _spans_in(getattr(value, field.name))
+
+
+NOT_TIED_OUT = "≠"
+
+
+def shown(span: Span) -> str:
+    """The span's plain text with the mark of a number that did not tie out or is old. Not escaped."""
+    if not isinstance(span, Claim):
+        return span.text
+    text = span.text
+    if span.mark == "not_tied_out":
+        text += " (⚠ not tied out)" if span.path == "value" else f" {NOT_TIED_OUT}"
+    if span.as_of is not None and span.path == "value":
+        text += f" (as of {span.as_of})"
+    return text
+
+
+def plain(text: RichText) -> str:
+    """Rich text as one plain string, marks included. Not escaped for any channel."""
+    return "".join(shown(span) for span in text)

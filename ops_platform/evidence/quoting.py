@@ -1,0 +1,52 @@
+"""Somebody else's text, made short, harmless to a screen and free of what the reader need not know.
+
+Belongs here: what happens to vendor text on its way into a bundle. Does not belong here: escaping for a
+channel (each renderer does its own; this does not make text trusted).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Bidirectional overrides and isolates can make a line read as something it is not; joiners stay for emoji.
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_KEPT_FORMAT = frozenset("\u200c\u200d")
+_LINK = re.compile(r"(?i)\b(?:https?|ftp|file)://\S+|\b(?:mailto|javascript|tel):\S+|\bwww\.\S+")
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_PHONE = re.compile(r"(?<![\w.])(?:\+|00)\d[\d\s().-]{6,}\d")
+_SLACK_LINK = re.compile(r"<((?:https?|mailto)[^|>]*)(?:\|([^>]*))?>")
+_SLACK_MENTION = re.compile(r"<[@#!][^>]*>")
+
+
+def minimise(text: str, limit: int = 140) -> str:
+    """One line of at most `limit` characters: markup, links, addresses, telephone numbers, mentions, control and
+    direction characters removed, white space collapsed, cut at a word with an ellipsis."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    text = unicodedata.normalize("NFC", text)
+    text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    text = _SLACK_LINK.sub(lambda match: match.group(2) or "[link]", text)
+    text = _SLACK_MENTION.sub("[mention]", text)
+    text = "".join(_kept(char) for char in text)
+    text = _LINK.sub("[link]", text)
+    text = _EMAIL.sub("[e-mail]", text)
+    text = _PHONE.sub("[phone]", text)
+    text = " ".join(text.split())
+    if len(text) <= limit:
+        return text
+    cut = text[: limit - 1]
+    space = cut.rfind(" ")
+    if space > limit // 2:
+        cut = cut[:space]
+    return cut.rstrip("\u200d\ufe0f ,;:.-") + "…"
+
+
+def _kept(char: str) -> str:
+    if char in _BIDI:
+        return ""
+    category = unicodedata.category(char)
+    if category in ("Zl", "Zp") or (category == "Cc" and char in "\t\n\r\x0b\x0c\x85"):
+        return " "
+    if category in ("Cc", "Cs", "Co", "Cn") or (category == "Cf" and char not in _KEPT_FORMAT):
+        return ""
+    return char

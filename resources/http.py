@@ -1,0 +1,496 @@
+"""One thin layer over `httpx` for every vendor: timeouts, one bounded retry, honest decoding.
+
+Belongs here: what is true of HTTP and JSON whoever answers. Does not belong here: a vendor's own error
+bodies, tokens and paging (`resources/<vendor>.py` passes a `judge` for those).
+
+There is exactly one retry layer in the house and this is it. A call ends in one of three ways: an
+`Answer`, a `TransientFailure` after the tries or the time budget are used up, or a `PermanentFailure` at
+once. Bodies and URLs never reach a log; registered secrets are cut out of every message.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+import orjson
+
+from ops_platform.failures import ConfigurationError, OpsError, PermanentFailure, TransientFailure
+
+if TYPE_CHECKING:
+    import httpx
+
+log = logging.getLogger(__name__)
+
+USER_AGENT = "ops-platform/0.1 (+operations reporting; python-httpx)"
+MEGABYTE = 1024 * 1024
+# 430 is Shopify's "security rejection, slow down"; 520-530 are the answers of proxies in front of vendors.
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 430, 500, 502, 503, 504, 529, *range(520, 528), 530})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+LARGEST_REDIRECT_CHAIN = 3
+EXCERPT_CHARACTERS = 300
+
+Judge = Callable[["Answer"], None]
+HeaderMaker = Callable[[], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the other side said. `data` is the decoded JSON (None where there was none); `size` in bytes;
+    header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: Any
+    size: int
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long one call may go on. Waits grow from `first_wait` to `longest_wait` seconds, jittered; a
+    `Retry-After` is obeyed as long as it fits into `budget_seconds`, the whole time of the call."""
+
+    tries: int = 6
+    budget_seconds: float = 240.0
+    first_wait: float = 0.5
+    longest_wait: float = 30.0
+
+
+# -- JSON -----------------------------------------------------------------------------------------------
+
+_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_NINETEEN_DIGITS = b"0" * 19
+_LARGE_INTEGER = re.compile(rb"(?:[\[:,\s]|^)-?\d{19,}(?=[\],}\s]|$)")
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def may_hold_large_integer(body: bytes) -> bool:
+    """Whether `body` can hold an integer of 19 digits or more; two linear scans at memory speed."""
+    return _NINETEEN_DIGITS in body.translate(_AS_ZERO) and _LARGE_INTEGER.search(body) is not None
+
+
+def parse_json(body: bytes, *, exact_decimals: bool = False, checked: bool = False) -> Any:
+    """Decode JSON without losing a digit. Raises `ValueError` when `body` is not JSON.
+
+    orjson turns integers beyond 64 bits into floats; such bodies take the slow path, which keeps them as
+    text. `exact_decimals` makes fractions `Decimal` for vendors that send money as numbers. `checked` says
+    that the caller has already looked for large integers and found none."""
+    if body.startswith(b"\xef\xbb\xbf"):
+        body = body[3:]
+    if not exact_decimals and (checked or not may_hold_large_integer(body)):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            # An unpaired surrogate escape is legal JSON that orjson refuses; anything else fails below too.
+            pass
+    data = json.loads(
+        body.decode("utf-8"),
+        parse_int=_exact_integer,
+        parse_float=Decimal if exact_decimals else float,
+        parse_constant=_refuse_constant,
+    )
+    return _without_lone_surrogates(data)
+
+
+def _exact_integer(digits: str) -> int | str:
+    # The length test comes first: int() of a very long numeral is quadratic and limited by Python itself.
+    if len(digits) > 21:
+        return digits
+    number = int(digits)
+    return number if _SMALLEST <= number <= _LARGEST else digits
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _without_lone_surrogates(value: Any) -> Any:
+    """Replace unpaired surrogates with U+FFFD: they are not characters and no database stores them."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value) if _SURROGATE.search(value) else value
+    if isinstance(value, list):
+        return [_without_lone_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_lone_surrogates(key): _without_lone_surrogates(item) for key, item in value.items()}
+    return value
+
+
+# -- the client -----------------------------------------------------------------------------------------
+
+
+class HttpClient:
+    """A connection to one host of one vendor. Opens nothing until the first call; not for use by two threads
+    at once beyond what `httpx.Client` allows. `sleep`, `clock` (monotonic seconds) and `draw` (0 to 1) are
+    given by tests."""
+
+    def __init__(
+        self,
+        vendor: str,
+        base_url: str,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout_seconds: float = 60.0,
+        largest_body: int = 256 * MEGABYTE,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.vendor = vendor
+        self.base_url = checked_base_url(base_url, vendor)
+        self.retry = retry or RetryPolicy()
+        self.timeout_seconds = timeout_seconds
+        self.largest_body = largest_body
+        self.sleep = sleep
+        self.clock = clock
+        self._draw = draw
+        self._secrets: list[str] = []
+        self._opened: httpx.Client | None = None
+
+    def keep_secret(self, value: str) -> None:
+        """Cut `value` out of every message of this client from now on."""
+        if len(value) >= 6 and value not in self._secrets:
+            self._secrets.append(value)
+
+    def redact(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return text
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json_body: Any = None,
+        form: Mapping[str, str] | None = None,
+        headers: HeaderMaker | Mapping[str, str] | None = None,
+        judge: Judge | None = None,
+        retry: RetryPolicy | None = None,
+        exact_decimals: bool = False,
+    ) -> Answer:
+        """Send one request and return its answer, trying again while that can help.
+
+        `path` is below the base URL. `headers` may be a function: it is asked anew for every try, so a
+        refreshed token is used. `judge` sees every decoded answer first and may raise a failure of its own;
+        what it lets pass with a status of 400 or more is classified here by its status."""
+        content = orjson.dumps(json_body) if json_body is not None else None
+
+        def attempt() -> Answer:
+            made = dict(headers() if callable(headers) else headers or {})
+            if content is not None:
+                made["Content-Type"] = "application/json; charset=utf-8"
+            answer = self._send(method, path, params, content, form, made, exact_decimals)
+            if judge is not None:
+                judge(answer)
+            if answer.status >= 400:
+                raise self._refusal(answer)
+            if answer.data is None and answer.status != 204:
+                raise TransientFailure(f"{self.vendor}: {answer.excerpt}")
+            return answer
+
+        return self.repeat(attempt, f"{method} {path}", retry)
+
+    def repeat(self, attempt: Callable[[], Any], what: str, retry: RetryPolicy | None = None) -> Any:
+        """Run `attempt` until it returns, raises something that is not a `TransientFailure`, or the policy's
+        tries or time are used up; then raise the last `TransientFailure` with what was tried."""
+        from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+        policy = retry or self.retry
+        started = self.clock()
+
+        def wait(state: RetryCallState) -> float:
+            failure = state.outcome.exception() if state.outcome else None
+            asked = getattr(failure, "retry_after", None)
+            if asked is not None:
+                # A little later than asked, so that several clients told the same moment do not meet again.
+                return float(asked) + min(1.0, 0.1 * float(asked)) * self._draw()
+            ceiling = min(policy.longest_wait, policy.first_wait * 2 ** (state.attempt_number - 1))
+            return ceiling * (0.5 + 0.5 * self._draw())
+
+        def stop(state: RetryCallState) -> bool:
+            elapsed = self.clock() - started
+            return state.attempt_number >= policy.tries or elapsed + state.upcoming_sleep > policy.budget_seconds
+
+        def note(state: RetryCallState) -> None:
+            failure = state.outcome.exception() if state.outcome else None
+            log.warning("%s: %s, try %d: %s; again in %.1f s", self.vendor, what, state.attempt_number, failure,
+                        state.upcoming_sleep)  # fmt: skip
+
+        tries = 0
+        try:
+            for step in Retrying(
+                retry=retry_if_exception_type(TransientFailure),
+                wait=wait,
+                stop=stop,
+                sleep=self.sleep,
+                before_sleep=note,
+                reraise=True,
+            ):
+                tries += 1
+                with step:
+                    return attempt()
+        except TransientFailure as failure:
+            if tries == 1:
+                raise
+            raise type(failure)(
+                f"{failure} (gave up after {tries} tries in {self.clock() - started:.0f} s)",
+                retry_after=failure.retry_after,
+            ) from failure
+        raise AssertionError("the retry loop ended without a result")  # pragma: no cover
+
+    # -- one try --------------------------------------------------------------------------------------------
+
+    def _client(self) -> httpx.Client:
+        if self._opened is None:
+            import httpx
+
+            # httpx logs every URL at INFO; a signed download link is a credential.
+            logging.getLogger("httpx").setLevel(logging.WARNING)
+            secure = self.base_url.startswith("https://")
+            self._opened = httpx.Client(
+                headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+                timeout=httpx.Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds)),
+                follow_redirects=False,
+                # Building a TLS context costs tens of milliseconds; a loopback address needs none, nor a proxy.
+                verify=secure,
+                trust_env=secure,
+            )
+        return self._opened
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None,
+        content: bytes | None,
+        form: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        exact_decimals: bool,
+    ) -> Answer:
+        url = self.base_url + path
+        for _ in range(LARGEST_REDIRECT_CHAIN + 1):
+            status, answered, body = self._exchange(method, url, params, content, form, headers)
+            if status not in REDIRECTS:
+                return self._decode(status, answered, body, exact_decimals)
+            target = urljoin(url, answered.get("location", ""))
+            if _origin(target) != _origin(self.base_url) or (method != "GET" and status not in (307, 308)):
+                host = urlsplit(target).hostname or "nowhere"
+                raise PermanentFailure(
+                    f"{self.vendor}: {method} {path} was redirected to {host}, which is not followed: "
+                    "check the account or shop name in the settings"
+                )
+            url, params = target, None
+        raise PermanentFailure(f"{self.vendor}: {method} {path} is redirected in a circle")
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str | int] | None,
+        content: bytes | None,
+        form: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        import httpx
+
+        deadline = self.clock() + 5 * self.timeout_seconds
+        try:
+            with self._client().stream(
+                method, url, params=params, content=content, data=form, headers=headers
+            ) as response:
+                declared = response.headers.get("content-length", "")
+                if declared.isdigit() and int(declared) > self.largest_body:
+                    raise self._too_large()
+                chunks: list[bytes] = []
+                size = 0
+                for chunk in response.iter_bytes():
+                    size += len(chunk)
+                    if size > self.largest_body:
+                        raise self._too_large()
+                    if self.clock() > deadline:
+                        raise TransientFailure(f"{self.vendor}: the answer came too slowly to be read to its end")
+                    chunks.append(chunk)
+                return response.status_code, response.headers, b"".join(chunks) if len(chunks) != 1 else chunks[0]
+        except OpsError:
+            raise
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._transport_failure(error) from None
+        except httpx.InvalidURL:
+            raise ConfigurationError(f"{self.vendor}: {self.base_url!r} is not a usable address") from None
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"{self.vendor}: a credential holds characters outside ASCII") from None
+
+    def _too_large(self) -> PermanentFailure:
+        limit = self.largest_body // MEGABYTE
+        return PermanentFailure(f"{self.vendor}: the answer is larger than {limit} MB and was not read")
+
+    def _transport_failure(self, error: Exception) -> OpsError:
+        import httpx
+
+        text = self.redact(str(error)) or type(error).__name__
+        host = urlsplit(self.base_url).netloc
+        if isinstance(error, httpx.TimeoutException):
+            return TransientFailure(f"{self.vendor}: {host} did not answer in time ({type(error).__name__})")
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            return PermanentFailure(f"{self.vendor}: the certificate of {host} is not trusted: {text}")
+        if isinstance(error, httpx.ConnectError):
+            return TransientFailure(f"{self.vendor}: cannot reach {host}: {text}")
+        if isinstance(error, httpx.LocalProtocolError):
+            return ConfigurationError(f"{self.vendor}: a credential cannot be sent in a header; look for line breaks")
+        if isinstance(error, httpx.UnsupportedProtocol):
+            return ConfigurationError(f"{self.vendor}: {host}: {text}")
+        return TransientFailure(f"{self.vendor}: the connection to {host} broke: {text}")
+
+    def _decode(self, status: int, headers: Mapping[str, str], body: bytes, exact_decimals: bool) -> Answer:
+        if not body:
+            return Answer(status, headers, None, 0, "" if status == 204 else f"empty answer (status {status})")
+        head = body[:512].lstrip()
+        if head.startswith(b"<") or "text/html" in headers.get("content-type", ""):
+            return Answer(status, headers, None, len(body), self._describe_page(status, body))
+        try:
+            data = parse_json(body, exact_decimals=exact_decimals)
+        except (ValueError, RecursionError) as error:
+            problem = str(error)[:120]
+            text = f"the answer (status {status}, {len(body)} bytes) is not whole JSON: {problem}"
+            return Answer(status, headers, None, len(body), self.redact(text))
+        excerpt = self.redact(body[:EXCERPT_CHARACTERS].decode("utf-8", "replace")) if status >= 400 else ""
+        return Answer(status, headers, data, len(body), excerpt)
+
+    def _describe_page(self, status: int, body: bytes) -> str:
+        found = re.search(rb"<title[^>]*>([^<]{0,200})", body[:65536], re.IGNORECASE)
+        title = found.group(1).decode("utf-8", "replace").strip() if found else "without a title"
+        return self.redact(f"an HTML page instead of JSON (status {status}: {title})")
+
+    def _refusal(self, answer: Answer) -> OpsError:
+        text = f"{self.vendor}: refused with status {answer.status}: {answer.excerpt or 'no explanation'}"
+        if answer.status in TRANSIENT_STATUSES:
+            return TransientFailure(text, retry_after=retry_after(answer.headers))
+        return PermanentFailure(text)
+
+    # -- files ----------------------------------------------------------------------------------------------
+
+    def download(
+        self, url: str, target: IO[bytes], *, expected_size: int | None, largest: int, retry: RetryPolicy | None = None
+    ) -> int:
+        """Fetch `url` (a signed link on another host) into `target` and return its size in bytes.
+
+        Sends none of the client's headers but the User-Agent. A cut is resumed with `Range` where the host
+        honours it, else begun again. Raises `PermanentFailure` on 403, 404 and 410 (the link is spent)."""
+        import httpx
+
+        secure = url.startswith("https://")
+        timeout = httpx.Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds))
+        with httpx.Client(timeout=timeout, verify=secure, trust_env=secure, follow_redirects=False) as client:
+
+            def attempt() -> int:
+                have = target.seek(0, 2)
+                if expected_size is not None and have == expected_size > 0:
+                    return have
+                headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+                if have:
+                    headers["Range"] = f"bytes={have}-"
+                try:
+                    with client.stream("GET", url, headers=headers) as response:
+                        self._accept_part(response, target, have)
+                        size = target.tell()
+                        for chunk in response.iter_raw(MEGABYTE):
+                            size += len(chunk)
+                            if size > largest:
+                                raise PermanentFailure(f"{self.vendor}: the file is larger than {largest // MEGABYTE} MB")
+                            target.write(chunk)
+                except (httpx.HTTPError, httpx.StreamError) as error:
+                    raise TransientFailure(f"{self.vendor}: the download broke off: {type(error).__name__}") from None
+                if expected_size is not None and size < expected_size:
+                    raise TransientFailure(f"{self.vendor}: the download ended at {size} of {expected_size} bytes")
+                return size
+
+            size: int = self.repeat(attempt, "download", retry)
+            return size
+
+    def _accept_part(self, response: httpx.Response, target: IO[bytes], have: int) -> None:
+        """Place `target` where the body of `response` belongs, or raise."""
+        status = response.status_code
+        if status == 206:
+            start = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
+            if start is None or int(start.group(1)) != have:
+                target.truncate(0)
+                target.seek(0)
+                raise TransientFailure(f"{self.vendor}: the host resumed the download at the wrong place")
+            target.seek(have)
+        elif status == 200:
+            target.seek(0)
+            target.truncate(0)
+        elif status == 416:
+            target.truncate(0)
+            target.seek(0)
+            raise TransientFailure(f"{self.vendor}: the host cannot resume the download")
+        elif status in TRANSIENT_STATUSES:
+            raise TransientFailure(
+                f"{self.vendor}: the download was refused with status {status}", retry_after=retry_after(response.headers)
+            )
+        else:
+            raise PermanentFailure(f"{self.vendor}: the download was refused with status {status}")
+
+
+# -- addresses and headers --------------------------------------------------------------------------------
+
+
+def checked_base_url(url: str, vendor: str) -> str:
+    """`url` without a trailing slash. Raises `ConfigurationError` unless it is https, or http to this machine
+    or to a host of the private network named without a dot: a token must not cross the internet in clear."""
+    parts = urlsplit(url.strip())
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or parts.username:
+        raise ConfigurationError(f"{vendor}: {url!r} is not a base URL such as https://host")
+    if parts.scheme == "http" and not (host.startswith("127.") or host == "::1" or "." not in host):
+        raise ConfigurationError(f"{vendor}: refusing to send credentials over plain http to {host}; use https")
+    return url.strip().rstrip("/")
+
+
+def same_origin(first: str, second: str) -> bool:
+    """Whether two URLs have the same scheme, host and port."""
+    return _origin(first) == _origin(second)
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by the `Retry-After` header (a number or an HTTP date), or None."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(text)
+        said = headers.get("date", "")
+        # The sender's own clock, where it gives it: ours may differ.
+        reference = parsedate_to_datetime(said) if said else datetime.now(UTC)
+        return max(0.0, (moment - reference).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,51 @@
+"""Which vendors there are, and how each is connected.
+
+Belongs here: the list, in the order they are synced. Does not belong here: any protocol
+(`resources/<vendor>.py`). Adding a vendor is one line here beside its module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+
+from dagster import ConfigurableResource
+
+from ops_platform.failures import ConfigurationError
+from ops_platform.ingestion.contract import Stream, VendorSource
+
+VENDORS: dict[str, str] = {
+    "shopify": "resources.shopify",
+    "netsuite": "resources.netsuite",
+    "slack": "resources.slack",
+}
+
+
+def streams(vendor: str) -> dict[str, Stream]:
+    """The streams of a vendor, connected or not.
+
+    Raises `ConfigurationError` for a vendor that does not exist, naming those that do."""
+    if vendor not in VENDORS:
+        raise ConfigurationError(f"there is no vendor {vendor!r}: choose among {', '.join(VENDORS)}")
+    found: dict[str, Stream] = import_module(VENDORS[vendor]).STREAMS
+    return found
+
+
+def all_streams() -> Iterator[Stream]:
+    """Every stream of every vendor."""
+    for vendor in VENDORS:
+        yield from streams(vendor).values()
+
+
+class VendorsResource(ConfigurableResource):
+    """Connects vendors from the settings of this process; tests replace it to point elsewhere."""
+
+    def source(self, vendor: str) -> VendorSource | None:
+        """A client for `vendor`, or None when it has no credentials.
+
+        Raises `ConfigurationError` when only some of its credentials are given."""
+        from ops_platform.settings import get_settings
+
+        streams(vendor)
+        source: VendorSource | None = import_module(VENDORS[vendor]).connect(get_settings())
+        return source

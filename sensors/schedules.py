@@ -1,0 +1,39 @@
+"""The fleet's schedules, in the company's own time.
+
+Belongs here: crons and whether they run unattended. Does not belong here: what runs (`jobs/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dagster import DefaultScheduleStatus, ScheduleDefinition
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from ops_platform.fleet import Fleet
+from ops_platform.settings import Environment
+
+# Unattended work is opt-in per environment; an environment that is not listed here is an error.
+_UNATTENDED: dict[Environment, bool] = {
+    Environment.DEMO: False,
+    Environment.DEVELOPMENT: False,
+    Environment.PRODUCTION: True,
+}
+
+
+def fleet_schedules(
+    fleet: Fleet, jobs: Sequence[UnresolvedAssetJobDefinition], environment: Environment
+) -> list[ScheduleDefinition]:
+    """One schedule a job, at its cron in the company's zone; running by itself only in production."""
+    status = DefaultScheduleStatus.RUNNING if _UNATTENDED[environment] else DefaultScheduleStatus.STOPPED
+    return [
+        ScheduleDefinition(
+            name=f"{job.name}_schedule",
+            job=job,
+            cron_schedule=fleet.jobs[job.name].cron,
+            execution_timezone=fleet.company.timezone,
+            default_status=status,
+            description=f"{fleet.jobs[job.name].description} ({fleet.jobs[job.name].cron}, {fleet.company.timezone})",
+        )
+        for job in jobs
+    ]
