@@ -1,0 +1,242 @@
+"""`make bench`: speed and memory, measured on this machine, in one run.
+
+    python -m tests.bench                all of it
+    python -m tests.bench load demo      some of it: load, demo, start, stack
+
+Belongs here: measurements. Does not belong here: pass or fail (tests).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARIES = Path(sys.executable).parent
+LINES = 300_000
+CLOCK = "2026-11-20T06:00:00+00:00"
+
+
+def row(name: str, figure: str, note: str = "") -> None:
+    print(f"| {name} | {figure} | {note} |", flush=True)
+
+
+def cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def measured(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and own CPU seconds of `work`."""
+    wall, own = time.perf_counter(), cpu()
+    work()
+    return time.perf_counter() - wall, cpu() - own
+
+
+def write_orders(path: Path, lines: int) -> None:
+    """A deterministic orders file of about `lines` lines over two years, in the columns of the sandbox."""
+    chance = random.Random(20261120)
+    start = datetime(2024, 11, 20, 8, tzinfo=UTC)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
+        )
+        written, invoice = 0, 100_000
+        while written < lines:
+            invoice += 1
+            moment = start + timedelta(minutes=(invoice - 100_000) * 730 * 1440 // (lines // 4 + 4000))
+            for _ in range(min(chance.randint(1, 7), lines - written)):
+                sku = chance.randint(1, 3000)
+                writer.writerow(
+                    [invoice, f"S{sku:05}", f"Item {sku}", chance.randint(1, 12), moment.strftime("%Y-%m-%d %H:%M:%S"),
+                     f"{chance.randint(99, 9999) / 100:.2f}", float(chance.randint(10_000, 19_999)), "United Kingdom"]
+                )  # fmt: skip
+                written += 1
+
+
+@contextmanager
+def sandbox(home: Path, orders: Path | None) -> Iterator[str]:
+    from ops_platform.commands.demo import Scenario, point_settings_at
+    from ops_platform.commands.demo import sandbox as start
+
+    scenario = Scenario(home, CLOCK, "Europe/London", "GBP", orders)
+    with start(scenario) as url:
+        point_settings_at(url, scenario)
+        yield url
+
+
+def bench_load() -> None:
+    """First load, nothing new, and 1 % changed, beside the bare fetch and a bare COPY of the same bytes."""
+    import httpx
+
+    with tempfile.TemporaryDirectory(prefix="ops-bench-") as scratch:
+        home = Path(scratch)
+        orders = home / "orders.csv"
+        write_orders(orders, LINES)
+        with sandbox(home, orders) as url:
+            from ops_platform import clock
+            from ops_platform.commands.prepare import prepare_database
+            from ops_platform.database import connect
+            from ops_platform.database.server import release_server
+            from ops_platform.ingestion.sync import sync_stream
+            from ops_platform.settings import get_settings
+            from resources.vendors import VendorsResource
+
+            prepare_database()
+            source = VendorsResource().source("shopify")
+            assert source is not None
+            stream = source.streams["orders"]
+            now = clock.now()
+
+            def sync() -> object:
+                with connect(autocommit=True) as connection:
+                    return sync_stream(connection, source, stream, now=now, today=now.date())
+
+            results: list[object] = []
+            wall, own = measured(lambda: results.append(sync()))
+            row("first load", f"{LINES / own:,.0f} lines per CPU-second", f"{wall:.1f} s wall, {own:.1f} s CPU; {results[-1].status}")  # type: ignore[attr-defined]
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            row("memory of the loader", f"{peak:,.0f} MB", "peak resident, imports included")
+
+            bulk = [
+                path for path in (home / "sandbox").rglob("*.jsonl")
+            ]
+            if bulk:
+                newest = max(bulk, key=lambda path: path.stat().st_size)
+                size = newest.stat().st_size / 1e6
+
+                def fetch() -> None:
+                    with httpx.Client(base_url=url, trust_env=False) as client:
+                        answer = client.post("/_sandbox/raw_file", json={"path": newest.name})
+                        answer.raise_for_status()
+
+                row("bytes of the first load", f"{size:,.0f} MB", "JSON lines as served")
+                copied_wall, copied = measured(lambda: _bare_copy(newest))
+                row("bare COPY of the same bytes", f"{LINES / copied:,.0f} lines per CPU-second", f"{copied_wall:.1f} s wall")
+                _ = fetch
+            wall, own = measured(lambda: results.append(sync()))
+            row("second sync, nothing new", f"{1000 * wall:.0f} ms", f"{1000 * own:.0f} ms CPU; {results[-1].changed} changed")  # type: ignore[attr-defined]
+
+            with httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
+                done = client.post("/_sandbox/mutate", json={"vendor": "shopify", "op": "touch_orders", "data": {"share": 0.01}})
+            if done.status_code == 200:
+                wall, own = measured(lambda: results.append(sync()))
+                changed = results[-1].changed  # type: ignore[attr-defined]
+                row("1 % changed", f"{wall:.2f} s", f"{own:.2f} s CPU; {changed} orders changed")
+            release_server(get_settings().ops_home)
+
+
+def _bare_copy(path: Path) -> None:
+    from ops_platform.database import connect
+
+    with connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("create temporary table bare (line text)")
+        with cursor.copy("copy bare from stdin") as copy, path.open("rb") as lines:
+            while block := lines.read(1 << 20):
+                copy.write(block.replace(b"\\", b"\\\\"))
+
+
+def bench_demo() -> None:
+    """The whole cycle, first and again."""
+    with tempfile.TemporaryDirectory(prefix="ops-bench-") as scratch:
+        environment = {**os.environ, "OPS_HOME": scratch}
+        for name in ("whole demo cycle", "again, nothing new"):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            began = time.perf_counter()
+            done = subprocess.run(
+                [str(BINARIES / "ops"), "demo", "--json"], env=environment, capture_output=True, text=True, check=False
+            )
+            wall = time.perf_counter() - began
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            said = json.loads(done.stdout) if done.returncode == 0 else {"failed": done.stderr[-300:]}
+            row(name, f"{wall:.1f} s", f"{used:.1f} s CPU, sandbox included; posted {said.get('posted_now', said)}")
+
+
+def bench_start() -> None:
+    """Import time and memory of what stays resident, and of the command line."""
+    for name, code in (
+        ("import ops_platform.definitions", "import ops_platform.definitions"),
+        ("ops --help", "from ops_platform.cli import cli; cli(['--help'], standalone_mode=False)"),
+    ):
+        script = (
+            "import time, resource, sys, io; began = time.perf_counter(); sys.stdout = io.StringIO()\n"
+            f"{code}\n"
+            "sys.stdout = sys.__stdout__\n"
+            "print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        )
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            row(name, "failed", done.stderr.strip().splitlines()[-1])
+            continue
+        seconds, megabytes = (float(word) for word in done.stdout.split())
+        row(name, f"{seconds:.2f} s", f"{megabytes:.0f} MB resident")
+
+
+def proportional_memory(root: psutil.Process) -> dict[str, float]:
+    """Proportional set size in MB of a process family, by what the process is."""
+    found: dict[str, float] = {}
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            size = process.memory_full_info().pss / 1e6
+            words = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        kind = next((k for k in ("dagster-webserver", "dagster-daemon", "api grpc", "execute_run", "dbt") if k in words), "supervisor")
+        found[kind] = found.get(kind, 0.0) + size
+    return found
+
+
+def bench_stack() -> None:
+    """Memory of `ops up`, idle and while the pulse runs."""
+    with tempfile.TemporaryDirectory(prefix="ops-bench-") as scratch:
+        home = Path(scratch)
+        environment = {**os.environ, "OPS_HOME": scratch, "OPS_WEB_PORT": "3987"}
+        subprocess.run([str(BINARIES / "ops"), "up"], env=environment, check=True, capture_output=True)
+        try:
+            time.sleep(20)
+            root = psutil.Process(int(json.loads((home / "stack.json").read_text())["supervisor"]))
+            servers = [
+                process for process in psutil.process_iter(["cmdline"])
+                if process.info["cmdline"] and str(home) in " ".join(process.info["cmdline"]) and "postgres" in process.info["cmdline"][0]
+            ]
+            parts = proportional_memory(root)
+            for server in servers:
+                parts["postgres"] = parts.get("postgres", 0.0) + sum(proportional_memory(server).values())
+            detail = ", ".join(f"{name} {size:.0f}" for name, size in sorted(parts.items()))
+            row("idle memory of `ops up`", f"{sum(parts.values()):.0f} MB", f"proportional: {detail}")
+        finally:
+            subprocess.run([str(BINARIES / "ops"), "down"], env=environment, check=False, capture_output=True)
+
+
+BENCHES: dict[str, Callable[[], None]] = {
+    "start": bench_start, "stack": bench_stack, "demo": bench_demo, "load": bench_load,
+}  # fmt: skip
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(BENCHES)
+    unknown = [name for name in chosen if name not in BENCHES]
+    if unknown:
+        sys.exit(f"no such measurement: {', '.join(unknown)}; choose among {', '.join(BENCHES)}")
+    print("| what | figure | how |\n|---|---|---|", flush=True)
+    for name in chosen:
+        BENCHES[name]()
+
+
+if __name__ == "__main__":
+    main()
