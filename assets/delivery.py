@@ -4,8 +4,6 @@ Belongs here: one asset a document, under `delivery/<job>`. Does not belong here
 (`ops_platform.delivery`), Slack's protocol (`resources/slack_posting.py`).
 """
 
-from __future__ import annotations
-
 from dagster import AssetExecutionContext, AssetKey, MaterializeResult, asset
 
 from assets.document_steps import send, stored_for

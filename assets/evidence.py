@@ -4,8 +4,6 @@ Belongs here: one asset a delivered document, under `evidence/<job>`. Does not b
 (`ops_platform.evidence`).
 """
 
-from __future__ import annotations
-
 from dagster import AssetExecutionContext, AssetKey, MaterializeResult, asset
 
 from assets.document_steps import company_profile

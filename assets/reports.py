@@ -4,16 +4,24 @@ Belongs here: one asset a document, under `report/<job>`. Does not belong here: 
 (`ops_platform.writing`), laid out (`ops_platform.documents`) or sent (`assets/delivery.py`).
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING, Any
 
 from dagster import AssetExecutionContext, AssetKey, MaterializeResult, asset
 
 from assets.document_steps import store, stored_for, write_files
 from assets.evidence import evidence_ops_pulse
 from ops_platform import clock, progress
-from ops_platform.fleet import get_fleet
-from ops_platform.settings import get_settings
+from ops_platform.failures import ConfigurationError, DataFailure
+from ops_platform.fleet import Fleet, get_fleet
+from ops_platform.settings import Settings, get_settings
 from resources.postgres import WarehouseResource
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from ops_platform.evidence.model import Bundle
+    from ops_platform.writing.budget import TokenBudget
+    from ops_platform.writing.compose import Written
 
 
 @asset(
@@ -31,7 +39,7 @@ from resources.postgres import WarehouseResource
 def report_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResource) -> MaterializeResult[None]:
     from ops_platform.documents.pulse import compose_pulse
     from ops_platform.evidence.store import load_bundle
-    from resources.claude import write_document
+    from ops_platform.writing.budget import TokenBudget
 
     settings, fleet = get_settings(), get_fleet()
     with warehouse.connect() as connection:
@@ -40,13 +48,13 @@ def report_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResourc
         stored = stored_for(connection, "ops_pulse", digest)
     if stored is None:
         progress.report("report: writing and checking")
-        written = write_document(
-            bundle, settings, fleet, "ops_pulse", connect=warehouse.connect, cycle=clock.now().isoformat()
-        )
+        budget = TokenBudget.of(fleet, warehouse.connect)
+        written = write(bundle, settings, fleet, "ops_pulse", budget)
         document = compose_pulse(bundle, written.draft)
         with warehouse.connect() as connection:
             stored = store(connection, "ops_pulse", bundle, document, written)
             connection.commit()
+        budget.attach(list(written.ledger_ids), stored.id)
     files = write_files(settings, "ops_pulse", bundle, stored.document)
     return MaterializeResult(
         metadata={
@@ -61,15 +69,34 @@ def report_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResourc
     )
 
 
-def newest_evidence(connection: object, kind: str) -> str:
+def write(bundle: "Bundle", settings: Settings, fleet: Fleet, name: str, budget: "TokenBudget") -> "Written":
+    """The draft of job `name`: by Claude within the job's budget where it is connected, else by rules."""
+    from ops_platform.writing import compose
+    from ops_platform.writing.budget import Allowance
+    from ops_platform.writing.claude import ClaudeWriter
+    from ops_platform.writing.draft import brief_for
+    from ops_platform.writing.rules import RulesWriter
+    from resources.claude import AnthropicModel
+
+    job = fleet.jobs[name]
+    claude, why_not = None, compose.NO_MODEL
+    if settings.ops_writer == "rules":
+        why_not = "OPS_WRITER says so"
+    elif settings.anthropic_api_key is not None:
+        # A day is a cycle: the bound holds over everything the fleet writes in it.
+        cycle = clock.business_day(clock.now(), fleet.company.timezone).isoformat()
+        allowance = Allowance(bot=job.bot, cycle=cycle, purpose=name, tier=job.tier, limit=job.token_budget)
+        claude = ClaudeWriter(
+            AnthropicModel.from_settings(settings), budget, allowance, model_id=fleet.models.tiers[job.tier]
+        )
+    elif settings.ops_writer == "claude":
+        raise ConfigurationError("OPS_WRITER=claude needs ANTHROPIC_API_KEY")
+    return compose.write(bundle, brief_for(bundle), rules=RulesWriter(), claude=claude, why_not=why_not)
+
+
+def newest_evidence(connection: "psycopg.Connection[Any]", kind: str) -> str:
     """The digest of the newest bundle of `kind`. Raises `DataFailure` when there is none."""
-    from typing import Any, cast
-
-    import psycopg
-
-    from ops_platform.failures import DataFailure
-
-    row = cast("psycopg.Connection[Any]", connection).execute(
+    row = connection.execute(
         "select digest from ops.evidence_bundles where kind = %s order by as_of desc, created_at desc limit 1", (kind,)
     ).fetchone()
     if row is None:

@@ -7,8 +7,6 @@ A model that could not be built keeps the table its last good build left; it is 
 failing checks, so that what reads it still runs and says since when the numbers are unknown.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta

@@ -8,8 +8,6 @@ A stream whose sync failed is reported by its failing `synced` check and its rec
 derived from it say since when they are unknown, and the morning pulse is sent all the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 

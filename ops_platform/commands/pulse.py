@@ -71,7 +71,7 @@ def preview_document() -> Document:
     from ops_platform.documents.pulse import compose_pulse
     from ops_platform.evidence.pulse import Operations, build_pulse_bundle
     from ops_platform.fleet import get_fleet
-    from ops_platform.writing.draft import pulse_brief
+    from ops_platform.writing.draft import brief_for
     from ops_platform.writing.rules import RulesWriter
 
     fleet = get_fleet()
@@ -79,7 +79,7 @@ def preview_document() -> Document:
         bundle = build_pulse_bundle(
             connection, clock.now(), company_profile(fleet), Operations(tokens_budget=fleet.budget.tokens_per_cycle)
         )
-    return compose_pulse(bundle, RulesWriter().write(bundle, pulse_brief(bundle)))
+    return compose_pulse(bundle, RulesWriter().write(bundle, brief_for(bundle)))
 
 
 def show(*, preview: bool, shape: str) -> int:

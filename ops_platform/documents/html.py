@@ -49,7 +49,8 @@ article {{ display: grid; grid-template-columns: 36px minmax(0, 1fr); gap: 0 8px
   border-radius: 2px; padding: 1px 3px; margin-left: 4px; vertical-align: 1px; }}
 h1 {{ font-size: 18px; line-height: 1.33; margin: 8px 0 4px; overflow-wrap: anywhere; }}
 p {{ margin: 4px 0 8px; overflow-wrap: anywhere; }}
-pre {{ overflow-x: auto; background: var(--edge); border-radius: 4px; padding: 8px; font-size: 12px; margin: 4px 0 8px; }}
+pre {{ overflow-x: auto; background: var(--edge); border-radius: 4px; padding: 8px; margin: 4px 0 8px;
+  font-size: 12px; }}
 hr {{ border: 0; border-top: 1px solid var(--rule); margin: 10px 0; }}
 .context {{ color: var(--soft); font-size: 13px; line-height: 1.38; margin: 4px 0 8px; overflow-wrap: anywhere; }}
 .context span {{ display: block; }}

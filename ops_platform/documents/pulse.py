@@ -37,6 +37,7 @@ from ops_platform.documents.model import (
     spans_of,
 )
 from ops_platform.evidence.calendar import MONTHS, WEEKDAYS
+from ops_platform.evidence.quoting import minimise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +110,7 @@ def _summary(bundle: Bundle) -> RichText:
     parts: list[RichText] = []
     sales = bundle.get("net_sales")
     if sales is not None:
-        parts.append(rich("net sales ", claim(bundle, sales.id), _parenthesis(_change(bundle, sales, "week_before"))))
+        parts.append(rich("net sales ", claim(bundle, sales.id), _parenthesis(_change(bundle, sales, "same_weekday"))))
     for fact_id, words in (("late_orders", " late orders"), ("skus_stock_critical", " SKUs critical")):
         fact = bundle.get(fact_id)
         if fact is not None and fact.value:
@@ -160,7 +161,7 @@ def _sales(bundle: Bundle) -> list[KeyFigure]:
     rows = []
     sales = bundle.get("net_sales")
     if sales is not None:
-        notes = [_versus(bundle, sales, "week_before"), _versus(bundle, sales, "day_before")]
+        notes = [_versus(bundle, sales, "same_weekday")]
         rows.append(KeyFigure("Net sales", _value(bundle, sales.id), _present(notes), "💰"))
     month = bundle.get("net_sales_mtd")
     if month is not None:
@@ -222,10 +223,10 @@ def _traced(bundle: Bundle, facts: list[Fact]) -> RichText:
 
 def _sku(bundle: Bundle, row: Row) -> RichText:
     """A SKU and the one figure that says how urgent it is: no stock, or how long it lasts."""
-    on_hand = bundle.get(row.facts.get("on_hand", ""))
+    units = bundle.get(row.facts.get("available", ""))
     name: Span = Quoted(row.texts.get("sku", ""))
-    if on_hand is not None and on_hand.value is not None and (on_hand.value <= 0 or "days" not in row.facts):
-        return rich(name, " ", claim(bundle, on_hand.id), " units")
+    if units is not None and units.value is not None and (units.value <= 0 or "days" not in row.facts):
+        return rich(name, " ", claim(bundle, units.id), " units")
     if "days" in row.facts:
         return rich(name, " ", claim(bundle, row.facts["days"]))
     return rich(name)
@@ -262,10 +263,10 @@ def _divisions(bundle: Bundle, draft: WrittenText) -> tuple[StatusLine, ...]:
     for division in bundle.company.divisions:
         row = rows.get(division.id)
         if row is None:
-            lines.append(StatusLine("unknown", division.label, rich("no figures")))
+            lines.append(StatusLine("unknown", division.label, rich("no figures yet")))
             continue
         written = draft.slots.get(division_slot(division))
-        text = fill(written, bundle) if written else _division_text(bundle, row)
+        text = fill(written.rstrip(" ."), bundle) if written else _division_text(bundle, row)
         lines.append(StatusLine(_STATES[row.mark], division.label, text))
     return tuple(lines)
 
@@ -281,7 +282,7 @@ def division_slot(division: Division) -> str:
 def _division_text(bundle: Bundle, row: Row) -> RichText:
     """The line when nobody wrote one: the deciding metric and what it was held against."""
     if row.texts.get("reason") == "no_metrics":
-        return rich("no metrics defined yet")
+        return rich("no figures yet")
     if row.texts.get("reason") == "not_connected":
         return rich("source not connected")
     lead = bundle.fact(row.facts["lead"])
@@ -347,12 +348,14 @@ def _operations(bundle: Bundle, draft: WrittenText) -> RichText:
     used, budget = bundle.get("tokens_used"), bundle.get("tokens_budget")
     if used is not None and used.known:
         bound = rich(" of ", claim(bundle, budget.id)) if budget is not None and budget.known else ()
-        parts.append(rich(claim(bundle, used.id), bound, " tokens in a day"))
+        parts.append(rich(claim(bundle, used.id), bound, " tokens"))
     else:
         parts.append(rich("tokens unknown"))
-    cost = f", {draft.tokens:,} tokens" if draft.tokens is not None else ""
+    cost = f", {draft.tokens:,} tokens" if draft.tokens else ""
     written = "Claude" if draft.writer == "claude" else draft.writer
-    parts.append(rich(f"written by {written}{cost}" + (f" ({draft.note})" if draft.note else "")))
+    # A note may carry what a vendor answered, so it is shown as somebody else's text.
+    by = Quoted(minimise(draft.note, 120)) if draft.note else Words(f"written by {written}")
+    parts.append(rich(by, cost))
     parts.append(rich(f"evidence {bundle.digest[:8]}"))
     return _join(parts, " · ")
 

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 METRIC_TABLE = "metrics.fct_metric_daily"
 _DEFINITIONS = """
-select metric_id, label, unit, direction, aggregation, currency, target, minimum_effect, division, sources, in_pulse
-from metrics.dim_metric
+select metric_id, label, unit, direction, aggregation, currency, target, minimum_effect, division, sources, in_pulse,
+       to_jsonb(definition) ->> 'kind' as kind
+from metrics.dim_metric as definition
 order by metric_id
 """
 _READINGS = """
@@ -81,11 +82,13 @@ class Metric:
     division: str = ""
     sources: tuple[str, ...] = ()
     in_pulse: bool = False
+    kind: str | None = None
 
     @property
     def is_state(self) -> bool:
-        """True for what is counted as it stands (stock), false for what happens during a day (sales)."""
-        return self.aggregation == "last"
+        """True for what is counted as it stands (stock), false for what happens during a day (sales). The
+        warehouse may say so itself (`kind`: flow, level, snapshot); else the aggregation tells."""
+        return self.kind in ("level", "snapshot") if self.kind else self.aggregation == "last"
 
     @property
     def vendors(self) -> tuple[str, ...]:
@@ -183,6 +186,7 @@ class MetricReader:
                 division=row["division"] or "",
                 sources=tuple(row["sources"] or ()),
                 in_pulse=bool(row["in_pulse"]),
+                kind=row["kind"],
             )
         return found
 
@@ -202,11 +206,12 @@ class MetricReader:
             self._last_known[row["metric_id"]] = row["date"]
 
     def _load_sync_ids(self) -> dict[str, int]:
+        """The sync of each stream that last changed it: a sync that found nothing new changes no evidence."""
         if not self._warehouse.has("ops.sync_runs"):
             return {}
         query = (
             "select vendor || '.' || stream as source, max(id) as id from ops.sync_runs"
-            " where status = 'succeeded' and started_at <= %s group by 1"
+            " where status = 'succeeded' and inserted + updated + deleted > 0 and started_at <= %s group by 1"
         )
         return {row["source"]: row["id"] for row in self._warehouse.rows(query, (self.calendar.as_of,))}
 
@@ -280,7 +285,7 @@ class MetricReader:
         def base(days: int) -> Decimal | None:
             return self.value(metric.id, day - days * DAY, dimension, dimension_value)
 
-        week = Comparison.between("week_before", f"{WEEKDAYS[day.weekday()]} last week", value, base(7))
+        week = Comparison.between("same_weekday", f"{WEEKDAYS[day.weekday()]} last week", value, base(7))
         eve = Comparison.between("day_before", "the day before", value, base(1))
         comparisons = [eve, week] if metric.is_state else [week, eve]
         if metric.target is not None and dimension == "all":

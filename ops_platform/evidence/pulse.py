@@ -6,7 +6,7 @@ reading becomes a fact (`evidence.metrics`), what is said (`ops_platform.writing
 
 Fact ids. A metric's fact has the metric's id (`net_sales`, `late_orders`, …; for yesterday, or as it stands). Besides:
 `net_sales_mtd`; `health`, `health_low`, `health_high`, `driver`, `driver_attainment`;
-`late_<bucket>`; `stock_<n>_on_hand|days`; `messages_waiting`, `messages_oldest_wait`, `message_<n>_wait`;
+`late_<bucket>`; `stock_<n>_available|days`; `messages_waiting`, `messages_oldest_wait`, `message_<n>_wait`;
 `source_<vendor>`, `sources_synced`, `sources_expected`; `jobs_due`, `jobs_nominal`; `tokens_used`, `tokens_budget`.
 Lists: `late`, `inventory`, `messages`, `divisions`, `sources`, `health_unknown`.
 """
@@ -176,7 +176,6 @@ class _Gathering:
         total = None if missing else sum((r.value for r in readings if r and r.value is not None), Decimal(0))
         plan = self._plan_to_date(total)
         moments = [moment for moment in missing if moment is not None]
-        fresh = [reading.fresh_to for reading in readings if reading and reading.fresh_to]
         ties: set[TieOut] = {reading.tie_out if reading else "unknown" for reading in readings}
         query = (
             "select sum(value) from metrics.fct_metric_daily where metric_id = %(metric_id)s"
@@ -191,11 +190,11 @@ class _Gathering:
                 value=total,
                 currency=metric.currency or self.company.currency,
                 period=self.calendar.month_period(),
-                comparisons=(Comparison.between("plan", "the plan to date", total, plan),),
+                comparisons=(Comparison.between("plan", "plan", total, plan),),
                 direction="up_is_good",
                 status="known" if total is not None else "unknown",
                 unknown_since=None if total is not None else min(moments, default=None),
-                fresh_to=min(fresh, default=None),
+                fresh_to=readings[-1].fresh_to if readings[-1] else None,
                 tie_out=_worst(ties),
                 source=self.reader.source(metric, query, params),
             )
@@ -212,8 +211,9 @@ class _Gathering:
     # Health ----------------------------------------------------------------------------------------------
 
     def health(self) -> None:
-        """The score with its band, what moved it most since the day before, and what it could not see."""
-        day = self.calendar.yesterday
+        """The score of this morning with its band, what moved it most since the morning before, and what it could
+        not see."""
+        day = self.calendar.today
         query = f"select score, score_low, score_high, coverage from {_HEALTH} where date = %(date)s"
         params = {"date": day.isoformat()}
         row: dict[str, Any] | None = None
@@ -255,23 +255,23 @@ class _Gathering:
         if not self.warehouse.has(_HEALTH):
             return None
         query = f"select max(date) as date from {_HEALTH} where score is not null and date <= %s"
-        last = self.warehouse.rows(query, (self.calendar.yesterday,))[0]["date"]
-        return self.calendar.end_of(last) if last else None
+        last = self.warehouse.rows(query, (self.calendar.today,))[0]["date"]
+        return self.calendar.start_of(last) if last else None
 
     def _attribution(self, scored: bool) -> None:
         if not self.warehouse.has(_ATTRIBUTION):
             return
         query = (
-            "select component, attainment, previous_attainment, contribution_change, status, unknown_since"
-            f" from {_ATTRIBUTION} where date = %(date)s order by component"
+            "select component, label, attainment, previous_attainment, contribution_change, status, unknown_since"
+            f" from {_ATTRIBUTION} where date = %(date)s and nominal_weight > 0 order by component"
         )
-        day = self.calendar.yesterday
+        day = self.calendar.today
         rows = self.warehouse.rows(query, {"date": day})
         source = Source(_ATTRIBUTION, query, (("date", day.isoformat()),))
         moved = [row for row in rows if row["status"] == "known" and finite(row["contribution_change"])]
         if scored and moved:
             top = max(moved, key=lambda row: (abs(row["contribution_change"]), row["component"]))
-            label = _component_label(top["component"])
+            label = _component_label(top)
             common: dict[str, Any] = {
                 "period": self.calendar.day_period(day),
                 "direction": "up_is_good",
@@ -311,10 +311,10 @@ class _Gathering:
             self.add(
                 Fact(
                     id=fact_id,
-                    label=_component_label(row["component"]),
+                    label=_component_label(row),
                     unit="score",
                     status="unknown",
-                    unknown_since=row["unknown_since"],
+                    unknown_since=self.calendar.start_of(row["unknown_since"]) if row["unknown_since"] else None,
                     source=source,
                     about=row["component"],
                 )
@@ -353,7 +353,7 @@ class _Gathering:
         if not self.warehouse.has(_INVENTORY) or not self.facts["skus_stock_critical"].known:
             return
         query = (
-            f"select sku, severity, on_hand, days_of_supply from {_INVENTORY}"
+            f"select sku, severity, available, days_of_supply from {_INVENTORY}"
             " where severity in ('critical', 'warning') and not coalesce(covered_by_po, false)"
             " order by severity, velocity_30d desc nulls last, sku limit %(rows)s"
         )
@@ -370,16 +370,16 @@ class _Gathering:
                 "about": sku,
                 "source": Source(
                     _INVENTORY,
-                    f"select on_hand, days_of_supply from {_INVENTORY} where sku = %(sku)s",
+                    f"select available, days_of_supply from {_INVENTORY} where sku = %(sku)s",
                     (("sku", row["sku"] or ""),),
                     anchor.source.sync_ids,
                 ),
             }
             facts = {}
-            on_hand, days = finite(row["on_hand"]), finite(row["days_of_supply"])
-            if on_hand is not None:
-                facts["on_hand"] = f"stock_{number}_on_hand"
-                self.add(Fact(id=facts["on_hand"], label="Units on hand", unit="count", value=on_hand, **common))
+            units, days = finite(row["available"]), finite(row["days_of_supply"])
+            if units is not None:
+                facts["available"] = f"stock_{number}_available"
+                self.add(Fact(id=facts["available"], label="Units available", unit="count", value=units, **common))
             if days is not None:
                 facts["days"] = f"stock_{number}_days"
                 self.add(Fact(id=facts["days"], label="Days of supply", unit="days", value=days, **common))
@@ -425,11 +425,17 @@ class _Gathering:
         )
         if found:
             oldest = finite(found[0]["hours"])
-            self.add(Fact(id="messages_oldest_wait", label="Oldest wait", unit="hours", value=oldest, **common))
+            self.add(Fact(id="messages_oldest_wait", label="Oldest message wait", unit="hours", value=oldest, **common))
         rows = []
         for number, row in enumerate(found[:MESSAGE_ROWS], start=1):
             wait = self.add(
-                Fact(id=f"message_{number}_wait", label="Wait", unit="hours", value=finite(row["hours"]), **common)
+                Fact(
+                    id=f"message_{number}_wait",
+                    label="Message wait",
+                    unit="hours",
+                    value=finite(row["hours"]),
+                    **common,
+                )
             )
             texts = {
                 "partner": minimise(row["partner"] or row["channel"] or "", 40),
@@ -558,8 +564,10 @@ class _Gathering:
 _UNIT_ORDER = ("money", "count", "ratio", "percent", "score", "days", "hours", "text", "date")
 
 
-def _component_label(component: str) -> str:
-    return component.replace("_", " ").strip() or "unnamed component"
+def _component_label(row: dict[str, Any]) -> str:
+    """The component's name as it stands inside a sentence: "Order trend" becomes "order trend", "ERP gap" stays."""
+    label = str(row["label"] or row["component"].replace("_", " ")).strip() or "unnamed component"
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label
 
 
 def _slug(text: str) -> str:

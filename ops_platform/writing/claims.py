@@ -1,18 +1,49 @@
-"""The gate between a writer and a document: what a draft may not say. (seam)"""
+"""The gate between a writer and a document: what a draft may not say.
+
+Belongs here: every reason to refuse a draft. Does not belong here: repairing one (`writing.compose`), the words
+themselves (`writing.vocabulary`), which word is about which number (`writing.sentences`).
+
+It fails closed. A number may come only as a claim; a word of direction, size, rank, subject, time or comparison must
+agree with the claim it stands by; a statement without a claim behind it, a cause, a forecast, a negation near a number
+is refused even when it may be true, because nothing here could tell.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from ops_platform.documents.claims import TOKEN, TOKEN_WIDTH, Token, claim, measure_in, tokens
+from ops_platform.failures import DataFailure
+from ops_platform.writing import vocabulary as words
+from ops_platform.writing.sentences import Anchor, Item, Sentence, count_sentences, masked, sentences
+
 if TYPE_CHECKING:
-    from ops_platform.evidence.model import Bundle
-    from ops_platform.writing.draft import Draft, WritingBrief
+    from collections.abc import Iterator
+
+    from ops_platform.evidence.model import Bundle, Comparison, Fact
+    from ops_platform.writing.draft import Draft, Slot, WritingBrief
+
+SMALL_CHANGE = Decimal("0.05")
+LARGE_CHANGE = Decimal("0.10")
+EXTREME_CHANGE = Decimal("0.25")
+FLAT_CHANGE = Decimal("0.01")
+
+_ALLOWED_PUNCTUATION = frozenset(" ,.;:'’\"“”()-–—!?/&")
+_LINK = re.compile(r"(?i)\b(?:https?|ftp|mailto|file|javascript|data)\s*:|\bwww\b|[a-z0-9-]\.[a-z]{2,}|//")
+_ENTITY = re.compile(r"&#?\w+;")
+_SHORTCODE = re.compile(r":[a-z0-9_+-]+:")
+_LONE_LETTER = re.compile(r"(?<![\w'’])[b-hj-zB-HJ-Z](?![\w'’])")
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One reason a draft is refused. `span` is (start, end) in the slot's text; (0, 0) for the whole slot."""
+    """One reason a draft is refused. `kind` is a short machine name, `span` is (start, end) in the slot's text ((0, 0)
+    for the whole slot), `message` tells a writer what to do instead."""
 
     slot: str
     kind: str
@@ -21,5 +52,509 @@ class Violation:
 
 
 def check(draft: Draft, bundle: Bundle, brief: WritingBrief) -> list[Violation]:
-    """Every reason to refuse `draft`; an empty list lets it through."""
-    raise NotImplementedError
+    """Every reason to refuse `draft`, slot by slot; an empty list lets it through."""
+    found: list[Violation] = []
+    for name in draft.slots:
+        if brief.slot(name) is None:
+            found.append(Violation(name, "unknown_slot", (0, 0), f"The brief has no slot {name!r}."))
+    for slot in brief.slots:
+        text = draft.slots.get(slot.name)
+        if text is None:
+            if slot.required:
+                found.append(Violation(slot.name, "missing_slot", (0, 0), f"The slot {slot.name!r} must be filled."))
+            continue
+        found += check_text(text, slot, bundle, language=brief.language)
+    return found
+
+
+def check_text(text: str, slot: Slot, bundle: Bundle, *, language: str = "en") -> list[Violation]:
+    """Every reason to refuse `text` for `slot`."""
+    if not isinstance(text, str) or not text.strip():
+        return [Violation(slot.name, "empty", (0, 0), "The slot is empty: write a sentence or leave the slot out.")]
+    found = [*_shape(text, slot), *_surface(text, slot.name, language)]
+    try:
+        claimed = tokens(text)
+    except DataFailure:
+        message = "A claim token is malformed; the form is {{c:fact.path}}."
+        return [*found, Violation(slot.name, "malformed_token", (0, len(text)), message)]
+    broken = list(_unresolved(claimed, slot, bundle))
+    found += broken
+    if broken or any(item.kind in ("language", "character") for item in found):
+        return found
+    for sentence in sentences(text, claimed, bundle):
+        found += _Reading(sentence, slot.name, bundle).violations()
+    return found
+
+
+# Shape and surface ------------------------------------------------------------------------------------------
+
+
+def _shape(text: str, slot: Slot) -> Iterator[Violation]:
+    length = len(TOKEN.sub("x" * TOKEN_WIDTH, text))
+    if length > slot.max_chars:
+        yield Violation(slot.name, "too_long", (0, len(text)), f"{length} characters; at most {slot.max_chars}.")
+    try:
+        count = count_sentences(text, tokens(text))
+    except DataFailure:
+        return
+    if count > slot.max_sentences:
+        yield Violation(
+            slot.name, "too_many_sentences", (0, len(text)), f"{count} sentences; at most {slot.max_sentences}."
+        )
+
+
+def _surface(text: str, slot: str, language: str) -> Iterator[Violation]:
+    """What can be seen without knowing the evidence: digits, number words, markup, links, foreign letters."""
+    blank = masked(text, [Token("", "", "plain", m.start(), m.end()) for m in TOKEN.finditer(text)])
+    for index, char in enumerate(blank):
+        kind = _character_kind(char)
+        if kind:
+            yield Violation(slot, kind, (index, index + 1), _CHARACTER_MESSAGES[kind])
+    for pattern, kind, message in _PATTERNS:
+        for match in pattern.finditer(blank):
+            yield Violation(slot, kind, match.span(), message.format(word=match.group()))
+    if language == "en":
+        plain_words = [word.lower() for word in _WORD.findall(blank)]
+        foreign = sum(word in words.FOREIGN for word in plain_words)
+        english = sum(word in words.ENGLISH for word in plain_words)
+        if foreign > english or (len(plain_words) >= 6 and english == 0):
+            yield Violation(slot, "language", (0, len(text)), "Write in English.")
+
+
+_PATTERNS = (
+    (words.NUMBER_WORDS, "number_word", "{word!r} is a number; use a claim."),
+    (words.ROMAN, "number_word", "{word!r} may be read as a number; use a claim."),
+    (_LONE_LETTER, "number_word", "A lone {word!r} may be read as a unit; leave it out."),
+    (words.UNIT_WORDS, "unit", "{word!r} is a unit; the claim brings its own."),
+    (words.DATE_WORDS, "date", "{word!r} is a date; use a claim's period or comparison label."),
+    (words.DATES_CAPITALISED, "date", "{word!r} is a date; use a claim's period or comparison label."),
+    (_LINK, "link", "No links or domain names."),
+    (_ENTITY, "markup", "No HTML entities."),
+    (_SHORTCODE, "markup", "No emoji codes."),
+)
+_CHARACTER_MESSAGES = {
+    "digit": "No digits: every number is a claim.",
+    "unit": "No unit or currency signs: the claim brings its own.",
+    "mention": "No mentions.",
+    "markup": "No markup: plain words and claims only.",
+    "control": "No line breaks, control or invisible characters.",
+    "language": "Write in English, with Latin letters.",
+    "character": "This character has no place in a sentence.",
+}
+
+
+def _character_kind(char: str) -> str:
+    if char == "\ufffc" or char in _ALLOWED_PUNCTUATION or (char.isascii() and char.isalpha()):
+        return ""
+    category = unicodedata.category(char)
+    if char.isnumeric() or category.startswith("N"):
+        return "digit"
+    if char in "%‰" or category == "Sc":
+        return "unit"
+    if char in "@#＠＃":
+        return "mention"
+    if char in "<>*_~`|[]{}\\^$=+":
+        return "markup"
+    if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Mn", "Me"):
+        return "control"
+    if char.isalpha():
+        return "" if "À" <= char <= "ɏ" else "language"
+    return "character"
+
+
+def _unresolved(claimed: list[Token], slot: Slot, bundle: Bundle) -> Iterator[Violation]:
+    for token in claimed:
+        span = (token.start, token.end)
+        fact = bundle.get(token.fact)
+        if fact is None:
+            yield Violation(slot.name, "unknown_fact", span, f"The evidence has no fact {token.fact!r}.")
+            continue
+        if slot.facts and token.fact not in slot.facts:
+            allowed = ", ".join(slot.facts)
+            yield Violation(slot.name, "fact_not_in_slot", span, f"{token.fact!r} is not for this slot: {allowed}.")
+        try:
+            found = measure_in(bundle, token)
+        except DataFailure as error:
+            yield Violation(slot.name, "unresolvable_claim", span, str(error))
+            continue
+        if found.role == "word" and fact.unit == "text" and token.path == "value":
+            yield Violation(
+                slot.name, "quoted_text", span, "Text of others is shown by the document, not in a sentence."
+            )
+    if not any(token.path.endswith(("value", "delta", "delta_pct", "unknown_since")) for token in claimed):
+        yield Violation(slot.name, "no_claim", (0, 0), "A sentence needs at least one figure as a claim.")
+
+
+# What the words say -----------------------------------------------------------------------------------------
+
+
+class _Reading:
+    """One sentence held against the evidence."""
+
+    def __init__(self, sentence: Sentence, slot: str, bundle: Bundle) -> None:
+        self.sentence = sentence
+        self.slot = slot
+        self.bundle = bundle
+        self.found: list[Violation] = []
+        self._labels = {fact.id: _label_words(fact) for fact in bundle.facts if fact.numeric}
+
+    def violations(self) -> list[Violation]:
+        self._whole_sentence()
+        previous: Anchor | None = None
+        for anchor in self.sentence.anchors:
+            self._subject(anchor, previous)
+            self._notes(anchor)
+            self._times(anchor)
+            self._units(anchor)
+            if anchor.known:
+                self._comparison_words(anchor)
+                self._directions(anchor)
+                self._base(anchor)
+            else:
+                self._unknown(anchor)
+            previous = anchor
+        return list(dict.fromkeys(self.found))
+
+    def _add(self, kind: str, item: Item | Anchor, message: str) -> None:
+        span = item.span if isinstance(item, Anchor) else (item.start, item.end)
+        self.found.append(Violation(self.slot, kind, span, message))
+
+    def _whole_sentence(self) -> None:
+        driver = any(anchor.fact.id == "driver" for anchor in self.sentence.anchors)
+        items = self.sentence.items
+        for index, item in enumerate(items):
+            if item.kind == "note" or len(item.text) < 2:
+                continue
+            own = self._in_label_nearby(item)
+            if item.text in words.NEGATION or item.text.endswith("n't"):
+                self._add("negation", item, f"{item.text!r}: say what is, not what is not.")
+            elif item.text in words.SUPERLATIVE and not own:
+                self._superlative(item)
+            elif item.text in words.TREND and not own and not self._of_unknown(item):
+                self._add("trend", item, f"{item.text!r}: the evidence shows no course of time.")
+            elif item.text in words.CAUSE and not driver:
+                self._add("cause", item, f"{item.text!r}: the evidence gives no cause.")
+            elif item.text in words.FORECAST and not own:
+                self._add("forecast", item, f"{item.text!r}: the evidence holds no future.")
+            elif item.text in words.REASSURING and not own and not is_calm(self.bundle):
+                self._add("reassurance", item, f"{item.text!r}: something is unknown or needs attention.")
+            elif not self.sentence.anchors and self._claims_something(item, items, index):
+                self._add("unsupported", item, f"{item.text!r} needs a figure in the same sentence.")
+
+    def _claims_something(self, item: Item, items: tuple[Item, ...], index: int) -> bool:
+        return _is_direction(items, index) or item.text in words.FLAT | words.BETTER | words.WORSE | words.EXTREME
+
+    def _in_label_nearby(self, item: Item) -> bool:
+        """Whether the word is part of the name of a fact whose claim it stands by ("Oldest message wait")."""
+        return any(
+            item in anchor.window
+            and (item.lemma in self._label(anchor) or item.text in anchor.fact.label.lower().split())
+            for anchor in self.sentence.anchors
+        )
+
+    def _of_unknown(self, item: Item) -> bool:
+        """ "Unknown since …" tells no course of events."""
+        return item.text == "since" and any(not a.known and item in a.window for a in self.sentence.anchors)
+
+    def _superlative(self, item: Item) -> None:
+        for anchor in self.sentence.anchors:
+            if item not in anchor.window:
+                continue
+            held = anchor.fact.superlative
+            if (held == "highest" and item.text in words.HIGHEST_WORDS) or (
+                held == "lowest" and item.text in words.LOWEST_WORDS
+            ):
+                return
+        self._add("superlative", item, f"{item.text!r}: the evidence ranks nothing here.")
+
+    # Subjects: does the text call the number by its name?
+
+    def _label(self, anchor: Anchor) -> frozenset[str]:
+        return self._labels.get(anchor.fact.id, frozenset())
+
+    def _subject(self, anchor: Anchor, previous: Anchor | None) -> None:
+        named = [note for note in anchor.notes if note.token and note.token.path == "label"]
+        for note in named:
+            assert note.token is not None
+            if note.token.fact != anchor.fact.id:
+                self._add(
+                    "entity", anchor, f"The label of {note.token.fact!r} stands by a figure of {anchor.fact.id!r}."
+                )
+        mention = self._mention(anchor)
+        allowed = _allowed_words(anchor.fact, self._label(anchor))
+        strange = sorted(mention - allowed)
+        if strange:
+            called = ", ".join(strange)
+            self._add("entity", anchor, f"The figure is {anchor.fact.label!r}; {called!r} names something else.")
+        elif named:
+            return
+        elif mention & self._label(anchor):
+            best = self._best_named(mention)
+            if best != anchor.fact.id:
+                self._add("entity", anchor, f"So named, this would be {best!r}, not {anchor.fact.id!r}: name it fully.")
+        elif previous is None or previous.fact.id != anchor.fact.id:
+            self._add("entity", anchor, f"Say what the figure is: {anchor.fact.label!r}.")
+
+    def _mention(self, anchor: Anchor) -> frozenset[str]:
+        """The words of the window that name a subject, without those that name what it is compared with."""
+        compared = _comparison_words(anchor)
+        known = words.SUBJECTS | frozenset().union(*self._labels.values())
+        return frozenset(item.lemma for item in anchor.words if item.text not in compared and item.lemma in known)
+
+    def _best_named(self, mention: frozenset[str]) -> str:
+        """The fact the words name best: the largest share of words in common; the earlier fact in a tie."""
+        best, best_score = "", Decimal(-1)
+        for fact_id, label in self._labels.items():
+            fact = self.bundle.fact(fact_id)
+            core = mention - (_allowed_words(fact, label) - label)
+            together = core | label
+            score = Decimal(len(core & label)) / len(together) if together else Decimal(0)
+            if score > best_score:
+                best, best_score = fact_id, score
+        return best
+
+    # Notes, times, units
+
+    def _notes(self, anchor: Anchor) -> None:
+        for note in anchor.notes:
+            token = note.token
+            assert token is not None
+            owners = [other for other in self.sentence.anchors if note in other.window]
+            if token.path in ("period", "fresh_to", "unknown_since"):
+                if all(token.fact != owner.fact.id for owner in owners):
+                    self._add("period", note, f"The {token.path} of {token.fact!r} stands by another figure.")
+            elif token.path.endswith(".label"):
+                name = token.path.split(".")[1]
+                fits = (token.fact == owner.fact.id and _comparison_name(owner) in (None, name) for owner in owners)
+                if not any(fits):
+                    self._add("comparison", note, f"The figure is not against {name!r} of {token.fact!r}.")
+
+    def _times(self, anchor: Anchor) -> None:
+        fact = anchor.fact
+        phrase = anchor.phrase()
+        compared = _comparison_words(anchor)
+        day = self.bundle.period.end
+        for item in anchor.words:
+            text, base = item.text, item.lemma
+            if text == "yesterday":
+                if fact.period is None or (fact.period.start, fact.period.end) != (day, day):
+                    self._add("period", item, f"The figure is not of yesterday: {_period_label(fact)}.")
+            elif text in words.TODAY or (text == "morning" and " this morning" in f" {phrase}"):
+                if fact.period is not None and fact.period.end <= day:
+                    self._add("period", item, f"The figure is not of today: {_period_label(fact)}.")
+            elif text == "overnight" and "message" not in self._label(anchor):
+                self._add("period", item, "Overnight is said of messages only.")
+            elif base in words.CALENDAR and text not in compared and base not in self._label(anchor):
+                self._add("period", item, f"{text!r}: use the claim's period or comparison label.")
+
+    def _units(self, anchor: Anchor) -> None:
+        following = [item for item in anchor.window if item.start >= anchor.token.end]
+        if following and following[0].kind == "word" and following[0].start - anchor.token.end <= 1:
+            item = following[0]
+            if item.lemma in words.TIME_UNITS and item.lemma not in self._label(anchor):
+                self._add("unit", item, f"{item.text!r}: the claim brings its own unit.")
+
+    # Comparisons and directions
+
+    def _comparison_words(self, anchor: Anchor) -> None:
+        for name in _named_comparisons(anchor):
+            if anchor.fact.comparison(name) is None:
+                self._add("comparison", anchor, f"{anchor.fact.id!r} has no comparison {name!r}.")
+            elif anchor.measure.comparison is not None and anchor.measure.comparison.name != name:
+                held = anchor.measure.comparison.name
+                self._add("comparison", anchor, f"The figure is against {held!r}, the words say {name!r}.")
+
+    def _compared_with(self, anchor: Anchor) -> Comparison | None:
+        """What a direction beside the anchor is measured against."""
+        if anchor.measure.comparison is not None:
+            return anchor.measure.comparison
+        for name in _named_comparisons(anchor):
+            return anchor.fact.comparison(name)
+        for note in anchor.notes:
+            assert note.token is not None
+            if note.token.fact == anchor.fact.id and note.token.path.endswith(".label"):
+                return anchor.fact.comparison(note.token.path.split(".")[1])
+        for other in self.sentence.anchors:
+            if other.fact.id == anchor.fact.id and other.measure.comparison is not None:
+                return other.measure.comparison
+        return anchor.fact.primary
+
+    def _change(self, anchor: Anchor) -> tuple[Decimal | None, Decimal | None]:
+        """The change a direction is about, and its share of the base."""
+        if anchor.fact.change:
+            return anchor.fact.value, None
+        comparison = self._compared_with(anchor)
+        return (comparison.delta, comparison.delta_pct) if comparison else (None, None)
+
+    def _directions(self, anchor: Anchor) -> None:
+        delta, share = self._change(anchor)
+        directed = False
+        items = anchor.window
+        for index, item in enumerate(items):
+            if item.kind != "word":
+                continue
+            wanted = _sign_of(items, index)
+            if wanted:
+                directed = True
+                if not delta or (delta > 0) != (wanted > 0):
+                    self._add(
+                        "direction",
+                        item,
+                        f"{item.text!r} contradicts {anchor.fact.id!r}: the change is {_sign(delta)}.",
+                    )
+                elif self._shows_nothing(anchor):
+                    self._add("direction", item, f"{item.text!r}: as shown, the change is nil.")
+                if anchor.measure.role in ("delta", "delta_pct") and anchor.token.path != "value":
+                    self._add(
+                        "double_sign", item, f"{item.text!r} beside a signed figure: use abs_{anchor.measure.role}."
+                    )
+            elif item.text in words.BETTER | words.WORSE:
+                directed = True
+                good = anchor.fact.favourable(delta)
+                if good is None or good != (item.text in words.BETTER):
+                    self._add("direction", item, f"{item.text!r} is not what the change of {anchor.fact.id!r} says.")
+            elif item.text in words.FLAT and _is_flat_word(items, index):
+                if delta is None or (share is None and delta != 0) or (share is not None and abs(share) > FLAT_CHANGE):
+                    self._add("direction", item, f"{item.text!r}: the change is not flat.")
+                directed = True
+            self._magnitude(item, items, index, share)
+        if anchor.measure.role in ("abs_delta", "abs_delta_pct") and not directed:
+            self._add("direction", anchor, "A change without sign needs a word that says which way.")
+
+    def _magnitude(self, item: Item, items: list[Item], index: int, share: Decimal | None) -> None:
+        text = item.text
+        if text not in words.SMALL | words.LARGE | words.EXTREME:
+            return
+        if text in words.WEIGHING_ADVERBS and not (index + 1 < len(items) and _sign_of(items, index + 1)):
+            return
+        size = abs(share) if share is not None else None
+        fits = size is not None and (
+            size <= SMALL_CHANGE
+            if text in words.SMALL
+            else size >= (EXTREME_CHANGE if text in words.EXTREME else LARGE_CHANGE)
+        )
+        if not fits:
+            self._add("magnitude", item, f"{text!r} is not what the size of the change supports.")
+
+    def _shows_nothing(self, anchor: Anchor) -> bool:
+        """Whether the change rounds to nothing as printed: "up 0.0%" is no news."""
+        if anchor.measure.role not in ("delta", "abs_delta", "delta_pct", "abs_delta_pct"):
+            return False
+        shown = claim(self.bundle, anchor.token.fact, anchor.token.path, anchor.token.style).text
+        return not any(char in "123456789" for char in shown)
+
+    def _base(self, anchor: Anchor) -> None:
+        """A change, or a direction, must say against what."""
+        role = anchor.measure.role
+        if anchor.fact.change:
+            return
+        directed = any(
+            _sign_of(anchor.window, index) for index, item in enumerate(anchor.window) if item.kind == "word"
+        )
+        if role == "value" and not directed:
+            return
+        comparison = self._compared_with(anchor)
+        if comparison is None or not self._names_base(anchor, comparison.name):
+            self._add("missing_base", anchor, "Say against what: use the comparison's label.")
+
+    def _names_base(self, anchor: Anchor, name: str) -> bool:
+        same = [other for other in self.sentence.anchors if other.fact.id == anchor.fact.id]
+        if anchor.measure.role != "value":
+            same = [anchor, *(other for other in same if _comparison_name(other) in (None, name))]
+        for other in same:
+            if name in _named_comparisons(other):
+                return True
+            for note in other.notes:
+                assert note.token is not None
+                if note.token.fact == anchor.fact.id and note.token.path == f"comparison.{name}.label":
+                    return True
+        return False
+
+    def _unknown(self, anchor: Anchor) -> None:
+        """An unknown figure may be said to be unknown, and nothing else."""
+        texts = [item.text for item in anchor.words]
+        for index, item in enumerate(anchor.window):
+            if item.kind == "word" and (
+                _sign_of(anchor.window, index)
+                or item.text in words.CONFIDENT | words.BETTER | words.WORSE | words.SMALL | words.LARGE | words.EXTREME
+                or (item.text in words.FLAT and _is_flat_word(anchor.window, index))
+            ):
+                self._add("unknown", item, f"{item.text!r}: {anchor.fact.id!r} is unknown.")
+        colon = any(item.kind == "boundary" and item.text == ":" for item in anchor.window)
+        label = any(note.token and note.token.path == "label" for note in anchor.notes)
+        if not colon and not label and not any(text in words.HEDGED_FOR_UNKNOWN for text in texts):
+            self._add("unknown", anchor, f"{anchor.fact.id!r} is unknown: say that it is, with 'is' or 'are'.")
+
+
+def is_calm(bundle: Bundle) -> bool:
+    """Whether the evidence lets anyone say that all is well: everything of the pulse known and nothing flagged."""
+    if any(not fact.known or fact.status == "stale" or fact.tie_out == "mismatched" for fact in bundle.facts):
+        return False
+    return all(row.mark == "ok" for row in bundle.rows("divisions"))
+
+
+def _label_words(fact: Fact) -> frozenset[str]:
+    return words.subject_words(fact.label) or frozenset({fact.label.lower()})
+
+
+def _allowed_words(fact: Fact, label: frozenset[str]) -> frozenset[str]:
+    allowed = set(label)
+    for word in label:
+        allowed |= words.RELATED.get(word, frozenset())
+    if fact.unit == "score":
+        allowed |= {"score", "health", "business"}
+    if fact.about:
+        allowed |= words.subject_words(fact.about)
+    return frozenset(allowed)
+
+
+def _comparison_name(anchor: Anchor) -> str | None:
+    return anchor.measure.comparison.name if anchor.measure.comparison is not None else None
+
+
+def _comparison_hits(anchor: Anchor) -> list[tuple[str, str]]:
+    """The phrases of the window that say what the figure is compared with, and the comparison each names. A phrase
+    that is part of the figure's own name ("Plan attainment") says nothing of the kind."""
+    phrase = anchor.phrase()
+    own = anchor.fact.label.lower().split()
+    return [
+        (hit.group(), name)
+        for pattern, name in words.COMPARISON_PHRASES
+        for hit in pattern.finditer(phrase)
+        if not all(word in own for word in hit.group().split())
+    ]
+
+
+def _comparison_words(anchor: Anchor) -> frozenset[str]:
+    return frozenset(word for hit, _ in _comparison_hits(anchor) for word in hit.split())
+
+
+def _named_comparisons(anchor: Anchor) -> list[str]:
+    return list(dict.fromkeys(name for _, name in _comparison_hits(anchor)))
+
+
+def _is_direction(items: tuple[Item, ...] | list[Item], index: int) -> bool:
+    return _sign_of(items, index) != 0
+
+
+def _sign_of(items: tuple[Item, ...] | list[Item], index: int) -> int:
+    """+1 or −1 for a word of direction, 0 for any other; "follow up" and the like are none."""
+    text = items[index].text
+    if text not in words.UP and text not in words.DOWN:
+        return 0
+    if index and items[index - 1].text in words.PARTICLE_VERBS:
+        return 0
+    return 1 if text in words.UP else -1
+
+
+def _is_flat_word(items: tuple[Item, ...] | list[Item], index: int) -> bool:
+    """ "Level with" is flat; a stock level is a noun."""
+    return items[index].text != "level" or (index + 1 < len(items) and items[index + 1].text == "with")
+
+
+def _period_label(fact: Fact) -> str:
+    return fact.period.label if fact.period else "as it stands"
+
+
+def _sign(delta: Decimal | None) -> str:
+    return "unknown" if delta is None else "nil" if delta == 0 else "up" if delta > 0 else "down"

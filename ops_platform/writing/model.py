@@ -1,0 +1,53 @@
+"""What writing needs of a language model: one bounded call, in typed words.
+
+Belongs here: the seam (`LanguageModel`) and its values. Does not belong here: any vendor's protocol
+(`resources/claude.py`), prompts, budgets, what the text may say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ops_platform.writing.budget import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One call without tools. `system` is the same for every call of a document kind, so that the vendor may
+    cache it; `schema` is the JSON schema the answer must fit."""
+
+    model: str
+    system: str
+    user: str
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    max_tokens: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What came back. `finished` is false where the model was stopped; `stopped` then says by what, in our own
+    words. `usage` is None where the vendor's count is missing or impossible."""
+
+    text: str
+    finished: bool
+    stopped: str
+    usage: Usage | None
+    request_id: str | None = None
+
+
+class LanguageModel(Protocol):
+    """A vendor's model. No method retries: there is one retry layer, and it is not here."""
+
+    def complete(self, request: ModelRequest, *, timeout: float) -> ModelAnswer:
+        """One call, at most `timeout` seconds as a whole.
+
+        Raises `AmbiguousFailure` (no answer came: it may have been served and billed), another
+        `TransientFailure` (not served, may be later; `retry_after` in seconds), `PermanentFailure` (refused).
+        Failures carry our words only, nothing of what the other side wrote."""
+        ...
+
+    def count_tokens(self, request: ModelRequest, *, timeout: float) -> int:
+        """How many tokens the request's input has, as the vendor counts. Raises as `complete` does."""
+        ...
