@@ -16,7 +16,7 @@ from importlib import import_module
 from dagster import AssetsDefinition
 
 LAYERS: dict[str, tuple[str, ...]] = {
-    "raw": ("assets.raw.shopify", "assets.raw.netsuite", "assets.raw.slack"),
+    "raw": ("assets.raw",),
     "evidence": ("assets.evidence",),
     "reports": ("assets.reports",),
     "delivery": ("assets.delivery",),

@@ -12,12 +12,17 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from ops_platform.fleet import Fleet
 
 
+# The whole warehouse, not only what the document reads: dbt's tests compare models with each other, and a
+# test whose other side was never built could only fail.
+WAREHOUSE = AssetSelection.groups("seeds", "staging", "intermediate", "marts", "metrics")
+
+
 def fleet_jobs(fleet: Fleet) -> list[UnresolvedAssetJobDefinition]:
-    """A job a fleet entry: its delivered document and everything upstream of it, in one process."""
+    """A job a fleet entry: its delivered document, the warehouse and everything upstream, in one process."""
     return [
         define_asset_job(
             name=name,
-            selection=AssetSelection.assets(AssetKey(["delivery", name])).upstream(),
+            selection=(AssetSelection.assets(AssetKey(["delivery", name])) | WAREHOUSE).upstream(),
             description=job.description,
             # A process per step would cost seconds of imports each.
             executor_def=in_process_executor,

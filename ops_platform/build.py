@@ -16,7 +16,7 @@ from jobs.fleet import fleet_jobs
 from ops_platform.fleet import get_fleet
 from ops_platform.settings import get_settings
 from resources.postgres import WarehouseResource
-from resources.vendors import VendorsResource
+from resources.vendor_clients import VendorsResource
 from sensors.schedules import fleet_schedules
 
 # Tables of the platform itself that models read; the platform writes them, no asset makes them.

@@ -40,6 +40,7 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, 430, 500, 502, 503, 504, 529, *ra
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LARGEST_REDIRECT_CHAIN = 3
 EXCERPT_CHARACTERS = 300
+UNREACHABLE_TRIES = 5
 
 Judge = Callable[["Answer"], None]
 HeaderMaker = Callable[[], Mapping[str, str]]
@@ -66,6 +67,10 @@ class RetryPolicy:
     budget_seconds: float = 240.0
     first_wait: float = 0.5
     longest_wait: float = 30.0
+
+
+class Unreachable(TransientFailure):
+    """Nobody answers at the address: the request was not sent."""
 
 
 # -- JSON -----------------------------------------------------------------------------------------------
@@ -228,7 +233,10 @@ class HttpClient:
 
         def stop(state: RetryCallState) -> bool:
             elapsed = self.clock() - started
-            return state.attempt_number >= policy.tries or elapsed + state.upcoming_sleep > policy.budget_seconds
+            failure = state.outcome.exception() if state.outcome else None
+            # A host that is not there will hardly come up within the minutes that a busy one is given.
+            tries = min(policy.tries, UNREACHABLE_TRIES) if isinstance(failure, Unreachable) else policy.tries
+            return state.attempt_number >= tries or elapsed + state.upcoming_sleep > policy.budget_seconds
 
         def note(state: RetryCallState) -> None:
             failure = state.outcome.exception() if state.outcome else None
@@ -353,7 +361,7 @@ class HttpClient:
         if "CERTIFICATE_VERIFY_FAILED" in text:
             return PermanentFailure(f"{self.vendor}: the certificate of {host} is not trusted: {text}")
         if isinstance(error, httpx.ConnectError):
-            return TransientFailure(f"{self.vendor}: cannot reach {host}: {text}")
+            return Unreachable(f"{self.vendor}: cannot reach {host}: {text}")
         if isinstance(error, httpx.LocalProtocolError):
             return ConfigurationError(f"{self.vendor}: a credential cannot be sent in a header; look for line breaks")
         if isinstance(error, httpx.UnsupportedProtocol):
@@ -412,10 +420,12 @@ class HttpClient:
                     with client.stream("GET", url, headers=headers) as response:
                         self._accept_part(response, target, have)
                         size = target.tell()
-                        for chunk in response.iter_raw(MEGABYTE):
+                        for chunk in response.iter_raw():
                             size += len(chunk)
                             if size > largest:
-                                raise PermanentFailure(f"{self.vendor}: the file is larger than {largest // MEGABYTE} MB")
+                                raise PermanentFailure(
+                                    f"{self.vendor}: the file is larger than {largest // MEGABYTE} MB"
+                                )
                             target.write(chunk)
                 except (httpx.HTTPError, httpx.StreamError) as error:
                     raise TransientFailure(f"{self.vendor}: the download broke off: {type(error).__name__}") from None
@@ -445,7 +455,8 @@ class HttpClient:
             raise TransientFailure(f"{self.vendor}: the host cannot resume the download")
         elif status in TRANSIENT_STATUSES:
             raise TransientFailure(
-                f"{self.vendor}: the download was refused with status {status}", retry_after=retry_after(response.headers)
+                f"{self.vendor}: the download was refused with status {status}",
+                retry_after=retry_after(response.headers),
             )
         else:
             raise PermanentFailure(f"{self.vendor}: the download was refused with status {status}")

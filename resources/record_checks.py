@@ -29,18 +29,20 @@ OVERSIZED = "oversized"
 
 # ISO 4217 currencies in circulation (no funds, metals or test codes), as of 2026, plus three currencies
 # withdrawn lately (HRK, BGN, ANG) that stand in the history of living shops.
-CURRENCIES = frozenset(
-    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF "
-    "CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD "
-    "HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL "
-    "LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR "
-    "PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP "
-    "TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG".split()
-)
+_CURRENCIES = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD
+CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ
+GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP
+LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB
+PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL
+THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR
+ZMW ZWG
+"""
+CURRENCIES = frozenset(_CURRENCIES.split())
 
 _DECIMAL = re.compile(r"-?\d{1,60}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?")
-# Prices repeat; a set look-up is several times cheaper than the pattern.
-_known_amounts: set[str] = set()
+# Texts found to be decimal numbers. Prices repeat; a set look-up is several times cheaper than the pattern.
+known_amounts: set[str] = set()
 _KNOWN_AMOUNTS_KEPT = 100_000
 
 
@@ -73,13 +75,13 @@ def text_id(value: Any, where: str = "id") -> str:
 
 def decimal_text(value: Any, where: str, reason: str = INVALID_NUMBER) -> None:
     """`value` must be a decimal number written as text, or `Flaw`."""
-    if isinstance(value, str) and value in _known_amounts:
+    if isinstance(value, str) and value in known_amounts:
         return
     if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
         raise Flaw(reason, f"{where} is {_shown(value)}, not a decimal number as text")
-    if len(_known_amounts) >= _KNOWN_AMOUNTS_KEPT:
-        _known_amounts.clear()
-    _known_amounts.add(value)
+    if len(known_amounts) >= _KNOWN_AMOUNTS_KEPT:
+        known_amounts.clear()
+    known_amounts.add(value)
 
 
 def currency(value: Any, where: str) -> None:

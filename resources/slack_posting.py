@@ -206,17 +206,18 @@ def _failure(method: str, error: Any, *, writes: bool) -> Exception:
     status = int(response.status_code)
     data = response.data if isinstance(response.data, dict) else {}
     code = str(data.get("error") or "")
-    what = f"Slack {method}: {code or 'HTTP ' + str(status)}"
+    known = _ERROR_CODE.fullmatch(code) is not None
+    what = f"Slack {method}: {code}" if known else f"Slack {method}: no answer of its own"
     if status == 429 or code in THROTTLED:
         return TransientFailure(what, retry_after=_retry_after(response.headers))
     if code in NOT_RECEIVED:
         return TransientFailure(what)
     if status >= 500 or code in UNCLEAR or status == 408:
         return open_end(f"{what} (HTTP {status})")
-    if not _ERROR_CODE.fullmatch(code):
+    if not known:
         # Not Slack's own voice: a proxy's page, or half an answer. With 200, Slack may have done its part.
-        plain = " ".join(what.split())[:200]
-        return open_end(plain) if 200 <= status < 300 else PermanentFailure(f"{plain} (HTTP {status})")
+        plain = f"Slack {method}: an answer that is not Slack's (HTTP {status})"
+        return open_end(plain) if 200 <= status < 300 else PermanentFailure(plain)
     detail = "; ".join(str(item) for item in (data.get("response_metadata") or {}).get("messages") or [])
     if code == "missing_scope" and data.get("needed"):
         detail = f"the app needs {data['needed']}"

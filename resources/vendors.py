@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 
-from dagster import ConfigurableResource
-
 from ops_platform.failures import ConfigurationError
 from ops_platform.ingestion.contract import Stream, VendorSource
+from ops_platform.settings import Settings
 
 VENDORS: dict[str, str] = {
     "shopify": "resources.shopify",
@@ -37,15 +36,10 @@ def all_streams() -> Iterator[Stream]:
         yield from streams(vendor).values()
 
 
-class VendorsResource(ConfigurableResource):
-    """Connects vendors from the settings of this process; tests replace it to point elsewhere."""
+def source_of(vendor: str, settings: Settings) -> VendorSource | None:
+    """A client for `vendor`, or None when it has no credentials. Opens no connection.
 
-    def source(self, vendor: str) -> VendorSource | None:
-        """A client for `vendor`, or None when it has no credentials.
-
-        Raises `ConfigurationError` when only some of its credentials are given."""
-        from ops_platform.settings import get_settings
-
-        streams(vendor)
-        source: VendorSource | None = import_module(VENDORS[vendor]).connect(get_settings())
-        return source
+    Raises `ConfigurationError` when only some of its credentials are given."""
+    streams(vendor)
+    source: VendorSource | None = import_module(VENDORS[vendor]).connect(settings)
+    return source

@@ -1,12 +1,12 @@
 """What is landed from Slack: one asset a stream.
 
 Belongs here: that these streams are assets, and whose. Does not belong here: how they are read
-(`resources/slack.py`).
+(`resources/slack`).
 """
 
 from __future__ import annotations
 
-from assets.raw.vendor_sync import vendor_sync
+from assets.raw.sync import Vendor
 from resources import slack
 
-raw_slack = vendor_sync("slack", slack.STREAMS, label="Slack", owner="logistics", division="supply_chain")
+VENDOR = Vendor("slack", "Slack", slack.STREAMS, owner="logistics", division="supply_chain")

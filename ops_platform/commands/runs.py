@@ -5,6 +5,7 @@ Belongs here: `ops run`, and the run inside `ops demo`. Does not belong here: wh
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import warnings
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from ops_platform.failures import ConfigurationError
 from ops_platform.fleet import get_fleet
+from ops_platform.settings import get_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,14 @@ def run_job(name: str) -> RunOutcome:
     from ops_platform.build import build_definitions
 
     job = build_definitions().resolve_job_def(name)
-    with DagsterInstance.get() as instance:
+    logs = get_settings().ops_home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    # dbt's own lines are for whoever looks into a run, not for whoever waits for it.
+    with (
+        DagsterInstance.get() as instance,
+        (logs / f"{name}.log").open("w", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+    ):
         result = job.execute_in_process(
             instance=instance,
             raise_on_error=False,

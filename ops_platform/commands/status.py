@@ -131,7 +131,7 @@ def _data_findings() -> list[Finding]:
 def doctor(*, as_json: bool) -> int:
     """Settings, database, and each vendor: credentials, one real answer from each endpoint, clock skew."""
     from ops_platform.commands.prepare import prepare_database
-    from resources.vendors import VENDORS, VendorsResource
+    from resources.vendors import VENDORS, source_of
 
     settings = get_settings()
     findings = [Finding("settings", "", "ok", f"environment {settings.ops_env}, home {settings.ops_home}")]
@@ -141,10 +141,9 @@ def doctor(*, as_json: bool) -> int:
     except OpsError as error:
         findings.append(Finding("database", "", "failed", str(error), "fix this first"))
         return show(findings, as_json=as_json)
-    vendors = VendorsResource()
     for vendor in VENDORS:
         try:
-            source = vendors.source(vendor)
+            source = source_of(vendor, settings)
         except OpsError as error:
             findings.append(Finding(vendor, "credentials", "failed", str(error), "see .env.example"))
             continue

@@ -17,19 +17,20 @@ from ops_platform.commands.terminal import Steps
 from ops_platform.failures import ConfigurationError
 from ops_platform.fleet import get_fleet
 from ops_platform.ingestion.contract import Stream, SyncResult
+from ops_platform.settings import get_settings
 
 
 def sync(names: Sequence[str], *, allow_shrink: bool, sweep: bool, as_json: bool) -> int:
     """Sync the vendors or `vendor.stream`s named (all connected ones when none are). Exit code 1 if any failed."""
     from ops_platform.commands.prepare import prepare_database
-    from resources.vendors import VENDORS, VendorsResource
+    from resources.vendors import VENDORS, source_of
 
     prepare_database()
     chosen = _chosen(names or list(VENDORS))
-    vendors = VendorsResource()
+    settings = get_settings()
     sources = {}
     for vendor in chosen:
-        source = vendors.source(vendor)
+        source = source_of(vendor, settings)
         if source is None:
             if names:
                 raise ConfigurationError(f"{vendor} is not connected: set its credentials (see .env.example)")

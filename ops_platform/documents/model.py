@@ -8,7 +8,6 @@ it is trusted: `Words` are ours, `Claim` is a number our code inserted from evid
 else's text and is escaped by every renderer and never parsed.
 """
 
-# ruff: noqa: TC001, TC003 - the codec reads the annotations at run time, so their names must exist there
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

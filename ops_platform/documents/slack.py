@@ -71,7 +71,8 @@ class SlackMessage:
 
     def payload(self) -> dict[str, Any]:
         """The arguments for the Slack client, besides the channel."""
-        return {"text": self.text, "blocks": list(self.blocks), "unfurl_links": False, "unfurl_media": False}
+        shown = {"blocks": list(self.blocks)} if self.blocks else {}
+        return {"text": self.text, **shown, "unfurl_links": False, "unfurl_media": False}
 
 
 def render(document: Document) -> tuple[SlackMessage, ...]:
@@ -290,4 +291,4 @@ def _fallback(document: Document) -> str:
     from ops_platform.documents.terminal import plain_lines
 
     lines = [inert(line) for line in (plain(document.summary), *plain_lines(document)) if line.strip()]
-    return _cut("\n".join(lines), MAX_TEXT)
+    return _cut("\n".join(lines) or inert(document.kind), MAX_TEXT)

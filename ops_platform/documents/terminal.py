@@ -8,6 +8,7 @@ run right to left, is isolated so that it cannot reorder the line around it.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "32", "attention": "33", "unknown": "35", "info": "0"}
 _FSI, _PDI = "\u2068", "\u2069"
 _LABEL = 14
+_STYLE = re.compile(r"\x1b\[\d+m")
 
 
 def render(document: Document, *, width: int = 78, colour: bool = False) -> str:
@@ -92,6 +94,8 @@ def _cleaned(char: str) -> str:
     if char in "\n\r\t\u2028\u2029":
         return " "
     category = unicodedata.category(char)
+    if category == "Zs":
+        return " "
     if category in ("Cc", "Cs") or (category == "Cf" and char not in "\u200c\u200d"):
         return ""
     return char
@@ -174,10 +178,11 @@ def _block(block: Block, width: int, paint: _Paint) -> Iterator[str]:
 
 
 def _score(block: ScoreBar, width: int, paint: _Paint) -> Iterator[str]:
-    lead = f"{_each_word(block.label, '1', paint)}  {_inline(block.score, paint)}  {bar(block.fraction)}"
+    lead = f"{_each_word(clean(block.label), '1', paint)}  {_inline(block.score, paint)}  {bar(block.fraction)}"
     notes = _inline(block.notes, paint)
-    if notes and visible_width(lead) + 2 + visible_width(notes) <= width:
-        yield f"{lead}  {notes}"
+    whole = f"{lead}  {notes}".rstrip(" ")
+    if visible_width(whole) <= width:
+        yield whole
         return
     yield from wrapped(lead, width)
     if notes:
@@ -209,13 +214,7 @@ def _figure(row: KeyFigure, width: int, paint: _Paint) -> Iterator[str]:
 
 def visible_width(text: str) -> int:
     """Display width without ANSI sequences."""
-    if "\x1b" not in text:
-        return display_width(text)
-    out, position = 0, 0
-    while (start := text.find("\x1b[", position)) >= 0:
-        out += display_width(text[position:start])
-        position = text.index("m", start) + 1
-    return out + display_width(text[position:])
+    return display_width(_STYLE.sub("", text))
 
 
 def wrapped(text: str, width: int, first: str = "", rest: str = "") -> Iterator[str]:
@@ -224,12 +223,12 @@ def wrapped(text: str, width: int, first: str = "", rest: str = "") -> Iterator[
     for word in (word for word in text.split(" ") if word):
         size = visible_width(word)
         if not empty and used + 1 + size > width:
-            yield line.rstrip()
+            yield line.rstrip(" ")
             line, used, empty = rest, visible_width(rest), True
         while used + size > width and width > visible_width(rest) + 1:
             if not empty or used > visible_width(rest):
                 # A long lead with no room: the word begins on the next line.
-                yield line.rstrip()
+                yield line.rstrip(" ")
                 line, used, empty = rest, visible_width(rest), True
                 continue
             head, word = _split(word, width - used)
@@ -238,14 +237,13 @@ def wrapped(text: str, width: int, first: str = "", rest: str = "") -> Iterator[
         line += word if empty else f" {word}"
         used += size if empty else size + 1
         empty = False
-    if line.strip() or not text.strip():
-        yield line.rstrip()
+    if line.strip(" ") or not text.strip(" "):
+        yield line.rstrip(" ")
 
 
 def _split(word: str, width: int) -> tuple[str, str]:
     """The word cut so that its head takes at most `width` columns (a styled word loses its style)."""
-    if "\x1b" in word:
-        word = word[word.index("m") + 1 :].replace("\x1b[0m", "")
+    word = _STYLE.sub("", word)
     cut = 1
     while cut < len(word) and display_width(word[: cut + 1]) <= width:
         cut += 1

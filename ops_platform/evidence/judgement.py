@@ -24,7 +24,8 @@ NOTABLE_SHARE = Decimal("0.25")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`against` names the comparison that decided; `weight` orders the attention lines, worst first."""
+    """`against` names the comparison that decided; `weight` says how many minimum effects off it is: it orders what
+    needs attention, worst first."""
 
     state: Literal["ok", "attention", "unknown"]
     against: str = ""
@@ -51,5 +52,5 @@ def judge(fact: Fact, metric: Metric) -> Verdict:
         notable = metric.minimum_effect is not None and adverse >= metric.minimum_effect and large
     if not notable:
         return Verdict("ok")
-    share = comparison.delta_pct.copy_abs() if comparison.delta_pct is not None else Decimal(1)
-    return Verdict("attention", comparison.name, share)
+    # Measured in minimum effects, so that money, counts and shares can be put in one order.
+    return Verdict("attention", comparison.name, adverse / metric.minimum_effect if metric.minimum_effect else adverse)

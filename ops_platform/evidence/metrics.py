@@ -49,10 +49,10 @@ select metric_id, date, dimension, dimension_value, value, numerator, denominato
 from metrics.fct_metric_daily
 where date between %(start)s and %(end)s and dimension = any(%(dimensions)s)
 """
-_LAST_KNOWN = """
+_LAST_KNOWN_BEFORE = """
 select metric_id, max(date) as date
 from metrics.fct_metric_daily
-where value is not null and dimension = 'all' and date <= %(end)s
+where value is not null and dimension = 'all' and date < %(start)s
 group by metric_id
 """
 _ONE_READING = (
@@ -202,7 +202,7 @@ class MetricReader:
                 row["fresh_to"],
                 as_tie_out(row["tie_out"]),
             )
-        for row in self._warehouse.rows(_LAST_KNOWN, {"end": end}):
+        for row in self._warehouse.rows(_LAST_KNOWN_BEFORE, {"start": params["start"]}):
             self._last_known[row["metric_id"]] = row["date"]
 
     def _load_sync_ids(self) -> dict[str, int]:
@@ -258,13 +258,14 @@ class MetricReader:
         return timedelta(hours=min((self._stale_after.get(vendor, 26) for vendor in metric.vendors), default=26))
 
     def _unknown_since(self, metric: Metric, day: date, fresh_to: datetime | None) -> datetime | None:
-        last = self._last_known.get(metric.id)
-        if last is not None and last < day:
-            end = self.calendar.end_of(last)
-            return min(end, fresh_to) if fresh_to is not None else end
-        if fresh_to is not None and fresh_to < self.calendar.end_of(day):
-            return fresh_to
-        return None
+        """The end of the last day that had a value, or the moment the source stopped when that is earlier."""
+        moments = [fresh_to] if fresh_to is not None and fresh_to < self.calendar.end_of(day) else []
+        known = (key for key, found in self._readings.items() if found.value is not None)
+        days = (key[1] for key in known if _total_before(key, metric.id, day))
+        last = max(days, default=self._last_known.get(metric.id))
+        if last is not None:
+            moments.append(self.calendar.end_of(last))
+        return min(moments, default=None)
 
     def fact(
         self,
@@ -311,6 +312,10 @@ class MetricReader:
             tie_out=found.tie_out if found else "unknown",
             source=self.source(metric, _ONE_READING, params),
         )
+
+
+def _total_before(key: tuple[str, date, str, str], metric_id: str, day: date) -> bool:
+    return key[0] == metric_id and key[1] < day and key[2] == "all"
 
 
 def as_tie_out(text: str | None) -> TieOut:

@@ -11,7 +11,6 @@ Conventions: `ratio` is a fraction of one (0.031 is shown as 3.1%); `percent` is
 (3.1 is shown as 3.1%); `delta_pct` is always a fraction of one. Period ends are inclusive. NULL is unknown.
 """
 
-# ruff: noqa: TC003 - the codec reads the annotations at run time, so their names must exist there
 from __future__ import annotations
 
 import re

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -396,7 +396,7 @@ class _Gathering:
         )
         fresh_to = self._fresh_to("slack")
         fresh = fresh_to is not None and self.calendar.as_of - fresh_to <= timedelta(hours=self._limit("slack"))
-        source = Source(_MESSAGES, query, (("as_of", self.calendar.as_of.isoformat()),))
+        source = Source(_MESSAGES, query, (("as_of", self.calendar.as_of.astimezone(UTC).isoformat()),))
         common: dict[str, Any] = {"direction": "down_is_good", "fresh_to": fresh_to, "source": source}
         if not self.warehouse.has(_MESSAGES) or not fresh:
             self.add(
@@ -511,7 +511,7 @@ class _Gathering:
         used = None
         if self.warehouse.has("ops.token_ledger"):
             used = self.warehouse.rows(query, {"start": start, "end": end})[0]["tokens"]
-        params = (("end", end.isoformat()), ("start", start.isoformat()))
+        params = (("end", end.astimezone(UTC).isoformat()), ("start", start.astimezone(UTC).isoformat()))
         scheduler = Source("dagster", "runs and ticks of the last day")
         for fact_id, label, number, source in (
             ("jobs_due", "Jobs due", operations.jobs_due, scheduler),

@@ -36,7 +36,7 @@ def minimise(text: str, limit: int = 140) -> str:
         return text
     cut = text[: limit - 1]
     space = cut.rfind(" ")
-    if space > limit // 2:
+    if space > limit // 2 and text[limit - 1] != " ":
         cut = cut[:space]
     return cut.rstrip("\u200d\ufe0f ,;:.-") + "…"
 

@@ -1,7 +1,8 @@
 """The gate between a writer and a document: what a draft may not say.
 
-Belongs here: every reason to refuse a draft. Does not belong here: repairing one (`writing.compose`), the words
-themselves (`writing.vocabulary`), which word is about which number (`writing.sentences`).
+Belongs here: every reason to refuse a draft. Does not belong here: repairing one (`writing.compose`), what is seen
+without evidence (`writing.surface`), the words themselves (`writing.vocabulary`), which word is about which number
+(`writing.sentences`).
 
 It fails closed. A number may come only as a claim; a word of direction, size, rank, subject, time or comparison must
 agree with the claim it stands by; a statement without a claim behind it, a cause, a forecast, a negation near a number
@@ -10,8 +11,6 @@ is refused even when it may be true, because nothing here could tell.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING
 from ops_platform.documents.claims import TOKEN, TOKEN_WIDTH, Token, claim, measure_in, tokens
 from ops_platform.failures import DataFailure
 from ops_platform.writing import vocabulary as words
-from ops_platform.writing.sentences import Anchor, Item, Sentence, count_sentences, masked, sentences
+from ops_platform.writing.sentences import Anchor, Item, Sentence, count_sentences, sentences
+from ops_platform.writing.surface import names, surface
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,13 +31,6 @@ SMALL_CHANGE = Decimal("0.05")
 LARGE_CHANGE = Decimal("0.10")
 EXTREME_CHANGE = Decimal("0.25")
 FLAT_CHANGE = Decimal("0.01")
-
-_ALLOWED_PUNCTUATION = frozenset(" ,.;:'’\"“”()-–—!?/&")
-_LINK = re.compile(r"(?i)\b(?:https?|ftp|mailto|file|javascript|data)\s*:|\bwww\b|[a-z0-9-]\.[a-z]{2,}|//")
-_ENTITY = re.compile(r"&#?\w+;")
-_SHORTCODE = re.compile(r":[a-z0-9_+-]+:")
-_LONE_LETTER = re.compile(r"(?<![\w'’])[b-hj-zB-HJ-Z](?![\w'’])")
-_WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +64,8 @@ def check_text(text: str, slot: Slot, bundle: Bundle, *, language: str = "en") -
     """Every reason to refuse `text` for `slot`."""
     if not isinstance(text, str) or not text.strip():
         return [Violation(slot.name, "empty", (0, 0), "The slot is empty: write a sentence or leave the slot out.")]
-    found = [*_shape(text, slot), *_surface(text, slot.name, language)]
+    found = list(_shape(text, slot))
+    found += [Violation(slot.name, *seen) for seen in (*surface(text, language), *names(text, bundle))]
     try:
         claimed = tokens(text)
     except DataFailure:
@@ -86,7 +80,7 @@ def check_text(text: str, slot: Slot, bundle: Bundle, *, language: str = "en") -
     return found
 
 
-# Shape and surface ------------------------------------------------------------------------------------------
+# Shape and tokens --------------------------------------------------------------------------------------------
 
 
 def _shape(text: str, slot: Slot) -> Iterator[Violation]:
@@ -101,65 +95,6 @@ def _shape(text: str, slot: Slot) -> Iterator[Violation]:
         yield Violation(
             slot.name, "too_many_sentences", (0, len(text)), f"{count} sentences; at most {slot.max_sentences}."
         )
-
-
-def _surface(text: str, slot: str, language: str) -> Iterator[Violation]:
-    """What can be seen without knowing the evidence: digits, number words, markup, links, foreign letters."""
-    blank = masked(text, [Token("", "", "plain", m.start(), m.end()) for m in TOKEN.finditer(text)])
-    for index, char in enumerate(blank):
-        kind = _character_kind(char)
-        if kind:
-            yield Violation(slot, kind, (index, index + 1), _CHARACTER_MESSAGES[kind])
-    for pattern, kind, message in _PATTERNS:
-        for match in pattern.finditer(blank):
-            yield Violation(slot, kind, match.span(), message.format(word=match.group()))
-    if language == "en":
-        plain_words = [word.lower() for word in _WORD.findall(blank)]
-        foreign = sum(word in words.FOREIGN for word in plain_words)
-        english = sum(word in words.ENGLISH for word in plain_words)
-        if foreign > english or (len(plain_words) >= 6 and english == 0):
-            yield Violation(slot, "language", (0, len(text)), "Write in English.")
-
-
-_PATTERNS = (
-    (words.NUMBER_WORDS, "number_word", "{word!r} is a number; use a claim."),
-    (words.ROMAN, "number_word", "{word!r} may be read as a number; use a claim."),
-    (_LONE_LETTER, "number_word", "A lone {word!r} may be read as a unit; leave it out."),
-    (words.UNIT_WORDS, "unit", "{word!r} is a unit; the claim brings its own."),
-    (words.DATE_WORDS, "date", "{word!r} is a date; use a claim's period or comparison label."),
-    (words.DATES_CAPITALISED, "date", "{word!r} is a date; use a claim's period or comparison label."),
-    (_LINK, "link", "No links or domain names."),
-    (_ENTITY, "markup", "No HTML entities."),
-    (_SHORTCODE, "markup", "No emoji codes."),
-)
-_CHARACTER_MESSAGES = {
-    "digit": "No digits: every number is a claim.",
-    "unit": "No unit or currency signs: the claim brings its own.",
-    "mention": "No mentions.",
-    "markup": "No markup: plain words and claims only.",
-    "control": "No line breaks, control or invisible characters.",
-    "language": "Write in English, with Latin letters.",
-    "character": "This character has no place in a sentence.",
-}
-
-
-def _character_kind(char: str) -> str:
-    if char == "\ufffc" or char in _ALLOWED_PUNCTUATION or (char.isascii() and char.isalpha()):
-        return ""
-    category = unicodedata.category(char)
-    if char.isnumeric() or category.startswith("N"):
-        return "digit"
-    if char in "%‰" or category == "Sc":
-        return "unit"
-    if char in "@#＠＃":
-        return "mention"
-    if char in "<>*_~`|[]{}\\^$=+":
-        return "markup"
-    if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Mn", "Me"):
-        return "control"
-    if char.isalpha():
-        return "" if "À" <= char <= "ɏ" else "language"
-    return "character"
 
 
 def _unresolved(claimed: list[Token], slot: Slot, bundle: Bundle) -> Iterator[Violation]:
@@ -220,7 +155,6 @@ class _Reading:
         self.found.append(Violation(self.slot, kind, span, message))
 
     def _whole_sentence(self) -> None:
-        driver = any(anchor.fact.id == "driver" for anchor in self.sentence.anchors)
         items = self.sentence.items
         for index, item in enumerate(items):
             if item.kind == "note" or len(item.text) < 2:
@@ -232,7 +166,7 @@ class _Reading:
                 self._superlative(item)
             elif item.text in words.TREND and not own and not self._of_unknown(item):
                 self._add("trend", item, f"{item.text!r}: the evidence shows no course of time.")
-            elif item.text in words.CAUSE and not driver:
+            elif item.text in words.CAUSE and not self._names_driver(items, index):
                 self._add("cause", item, f"{item.text!r}: the evidence gives no cause.")
             elif item.text in words.FORECAST and not own:
                 self._add("forecast", item, f"{item.text!r}: the evidence holds no future.")
@@ -251,6 +185,19 @@ class _Reading:
             and (item.lemma in self._label(anchor) or item.text in anchor.fact.label.lower().split())
             for anchor in self.sentence.anchors
         )
+
+    def _names_driver(self, items: tuple[Item, ...], index: int) -> bool:
+        """ "Because of" and the like may name the driver the evidence itself found, and nothing else."""
+        driver = self.bundle.get("driver")
+        if driver is None or not driver.known or items[index].text not in words.CAUSE_OF_DRIVER:
+            return False
+        label = self._labels["driver"]
+        named = (
+            item.lemma in label
+            or (item.token is not None and (item.token.fact, item.token.path) == ("driver", "label"))
+            for item in items[index + 1 : index + 5]
+        )
+        return any(named) and any(anchor.fact.id == "driver" for anchor in self.sentence.anchors)
 
     def _of_unknown(self, item: Item) -> bool:
         """ "Unknown since …" tells no course of events."""
@@ -297,9 +244,9 @@ class _Reading:
 
     def _mention(self, anchor: Anchor) -> frozenset[str]:
         """The words of the window that name a subject, without those that name what it is compared with."""
-        compared = _comparison_words(anchor)
+        compared = _comparison_words(anchor) | _division_words(anchor, self.bundle)
         known = words.SUBJECTS | frozenset().union(*self._labels.values())
-        return frozenset(item.lemma for item in anchor.words if item.text not in compared and item.lemma in known)
+        return frozenset(item.lemma for item in anchor.words if item not in compared and item.lemma in known)
 
     def _best_named(self, mention: frozenset[str]) -> str:
         """The fact the words name best: the largest share of words in common; the earlier fact in a tie."""
@@ -344,10 +291,13 @@ class _Reading:
                     self._add("period", item, f"The figure is not of today: {_period_label(fact)}.")
             elif text == "overnight" and "message" not in self._label(anchor):
                 self._add("period", item, "Overnight is said of messages only.")
-            elif base in words.CALENDAR and text not in compared and base not in self._label(anchor):
+            elif base in words.CALENDAR and item not in compared and base not in self._label(anchor):
                 self._add("period", item, f"{text!r}: use the claim's period or comparison label.")
 
     def _units(self, anchor: Anchor) -> None:
+        leading = [item for item in anchor.window if item.end <= anchor.token.start]
+        if leading and leading[-1].text in words.BENDING and anchor.token.start - leading[-1].end <= 1:
+            self._add("magnitude", leading[-1], f"{leading[-1].text!r}: the figure stands as it is.")
         following = [item for item in anchor.window if item.start >= anchor.token.end]
         if following and following[0].kind == "word" and following[0].start - anchor.token.end <= 1:
             item = following[0]
@@ -410,6 +360,7 @@ class _Reading:
                     )
             elif item.text in words.BETTER | words.WORSE:
                 directed = True
+                self._double_sign(anchor, item)
                 good = anchor.fact.favourable(delta)
                 if good is None or good != (item.text in words.BETTER):
                     self._add("direction", item, f"{item.text!r} is not what the change of {anchor.fact.id!r} says.")
@@ -420,6 +371,11 @@ class _Reading:
             self._magnitude(item, items, index, share)
         if anchor.measure.role in ("abs_delta", "abs_delta_pct") and not directed:
             self._add("direction", anchor, "A change without sign needs a word that says which way.")
+
+    def _double_sign(self, anchor: Anchor, item: Item) -> None:
+        if anchor.measure.role in ("delta", "delta_pct"):
+            part = "abs_value" if anchor.fact.change else f"abs_{anchor.measure.role}"
+            self._add("double_sign", item, f"Two signs: beside {item.text!r} use {part}.")
 
     def _magnitude(self, item: Item, items: list[Item], index: int, share: Decimal | None) -> None:
         text = item.text
@@ -512,21 +468,39 @@ def _comparison_name(anchor: Anchor) -> str | None:
     return anchor.measure.comparison.name if anchor.measure.comparison is not None else None
 
 
-def _comparison_hits(anchor: Anchor) -> list[tuple[str, str]]:
-    """The phrases of the window that say what the figure is compared with, and the comparison each names. A phrase
-    that is part of the figure's own name ("Plan attainment") says nothing of the kind."""
-    phrase = anchor.phrase()
+def _comparison_hits(anchor: Anchor) -> list[tuple[frozenset[Item], str]]:
+    """The words of the window that say what the figure is compared with, and the comparison they name. Words that are
+    the figure's own name ("Plan attainment") say nothing of the kind."""
     own = anchor.fact.label.lower().split()
-    return [
-        (hit.group(), name)
-        for pattern, name in words.COMPARISON_PHRASES
-        for hit in pattern.finditer(phrase)
-        if not all(word in own for word in hit.group().split())
-    ]
+    places: dict[int, Item] = {}
+    phrase = ""
+    for item in anchor.window:
+        if item.kind == "word":
+            places[len(phrase)] = item
+        phrase += (item.text if item.kind == "word" else ".") + " "
+    hits = []
+    for pattern, name in words.COMPARISON_PHRASES:
+        for hit in pattern.finditer(phrase):
+            items = frozenset(item for place, item in places.items() if hit.start() <= place < hit.end())
+            if not all(item.text in own for item in items):
+                hits.append((items, name))
+    return hits
 
 
-def _comparison_words(anchor: Anchor) -> frozenset[str]:
-    return frozenset(word for hit, _ in _comparison_hits(anchor) for word in hit.split())
+def _comparison_words(anchor: Anchor) -> frozenset[Item]:
+    return frozenset(item for items, _ in _comparison_hits(anchor) for item in items)
+
+
+def _division_words(anchor: Anchor, bundle: Bundle) -> frozenset[Item]:
+    """The words of a division's name of several words ("Supply Chain"): they say whose the figure is, not what."""
+    found: set[Item] = set()
+    texts = [item.text for item in anchor.window]
+    for division in bundle.company.divisions:
+        name = division.label.lower().split()
+        for start in range(len(texts) - len(name) + 1):
+            if len(name) > 1 and texts[start : start + len(name)] == name:
+                found.update(anchor.window[start : start + len(name)])
+    return frozenset(found)
 
 
 def _named_comparisons(anchor: Anchor) -> list[str]:

@@ -105,7 +105,8 @@ class Call:
 class ClaudeWriter:
     """Fills a brief with Claude, on a bot's account. One instance per document: it remembers its calls.
 
-    `seconds` bounds everything it does, retries and repair included, from the first call on."""
+    `seconds` bounds everything it does, retries and repair included, from the first call on; `backoff` is the
+    first wait (seconds) before a call is made again, where the vendor named none."""
 
     name = "claude"
 
@@ -117,6 +118,7 @@ class ClaudeWriter:
         *,
         model_id: str,
         seconds: float = 45.0,
+        backoff: float = 1.0,
     ) -> None:
         self.model_id = model_id
         self.calls: list[Call] = []
@@ -125,6 +127,7 @@ class ClaudeWriter:
         self._budget = budget
         self._allowance = allowance
         self._seconds = seconds
+        self._backoff = backoff
         self._deadline: float | None = None
 
     def write(self, bundle: Bundle, brief: WritingBrief) -> Draft:
@@ -215,7 +218,7 @@ class ClaudeWriter:
                 raise
             else:
                 return reservation, answer
-            backoff = 0.5 * 2**attempt * random.uniform(0.75, 1)  # noqa: S311 - jitter, not a secret
+            backoff = self._backoff * 2 ** (attempt - 1) * random.uniform(0.75, 1)  # noqa: S311 - jitter, not a secret
             wait = backoff if failure.retry_after is None else failure.retry_after
             if attempt == ATTEMPTS or wait + 1 > self._left():
                 raise failure
@@ -348,7 +351,7 @@ def _fact_json(fact: Fact, bundle: Bundle) -> dict[str, Any]:
         "label": minimise(fact.label),
         "unit": fact.unit,
         "good": _GOOD.get(fact.direction),
-        "period": fact.period.label if fact.period else None,
+        "period": fact.period.label if fact.period and fact.period != bundle.period else None,
         "status": None if fact.status == "known" else fact.status,
         "tie_out": "mismatched" if fact.tie_out == "mismatched" else None,
         "superlative": fact.superlative,
@@ -393,21 +396,23 @@ def _slot_json(slot: Slot) -> dict[str, Any]:
         "purpose": slot.purpose,
         "may_be_empty": not slot.required,
         "max_chars": slot.max_chars,
-        "max_sentences": slot.max_sentences,
+        "max_sentences": slot.max_sentences if slot.max_sentences > 1 else None,
         "facts": list(slot.facts),
     }
     return {key: value for key, value in described.items() if value}
 
 
 def _quotes(bundle: Bundle, facts: set[str]) -> list[dict[str, Any]]:
-    """Other people's words, minimised again and marked as untrusted, each with the facts that belong to it."""
+    """Other people's words, minimised again and marked as untrusted: those that belong to a fact the slots may
+    claim. What nothing can be said about is not shown."""
     quotes: list[dict[str, Any]] = []
     for name, rows in bundle.lists.items():
         for row in rows:
             texts = {key: minimise(text, QUOTE_LENGTH) for key, text in row.texts.items() if text}
-            if texts:
-                belongs = {key: fact for key, fact in row.facts.items() if fact in facts}
-                quotes.append({"list": name, "mark": row.mark, "facts": belongs, "untrusted": texts})
+            belongs = {key: fact for key, fact in row.facts.items() if fact in facts}
+            if texts and belongs:
+                quote = {"list": name, "mark": row.mark, "facts": belongs, "untrusted": texts}
+                quotes.append({key: value for key, value in quote.items() if value})
     for fact in bundle.facts:
         if fact.unit == "text" and fact.text and fact.id in facts:
             quotes.append({"fact": fact.id, "untrusted": {"text": minimise(fact.text, QUOTE_LENGTH)}})

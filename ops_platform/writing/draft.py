@@ -7,7 +7,6 @@ A draft is text only. Numbers appear as `{{c:fact_id.path}}`; the renderer inser
 token is `ops_platform.documents.claims`.
 """
 
-# ruff: noqa: TC001, TC003 - the codec reads the annotations at run time, so their names must exist there
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping

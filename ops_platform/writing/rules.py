@@ -137,15 +137,16 @@ def _issues(bundle: Bundle) -> Iterator[str]:
     if _some(waiting):
         assert waiting is not None
         yield f"{_value(waiting)} factory {_noun(waiting, 'message awaits', 'messages await')} an answer"
+    for fact in (critical, late, waiting):
+        # What was never there is in the small print; what was there and is gone is news.
+        if fact is not None and not fact.known and fact.unknown_since is not None:
+            yield f"{_label(fact)}: {_value(fact)}"
     month = bundle.get("net_sales_mtd")
     plan = month.comparison("plan") if month is not None else None
     share = plan.delta_pct if plan is not None else None
     if month is not None and share is not None and share.copy_abs() >= NOTABLE_PLAN_GAP:
         way = "behind" if share < 0 else "ahead of"
         yield f"the month to date is {_claim(month, 'comparison.plan.abs_delta_pct')} {way} plan"
-    for fact in (critical, late, waiting):
-        if fact is not None and not fact.known:
-            yield f"{_label(fact)}: {_value(fact)}"
 
 
 # Driver and divisions ---------------------------------------------------------------------------------------

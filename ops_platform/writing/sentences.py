@@ -29,6 +29,8 @@ _BOUNDARY_WORDS = frozenset(
     ["and", "but", "while", "with", "whereas", "though", "although", "as", "plus", "after", "since", "where", "which"]
 )
 
+_BEFORE_WITH = frozenset(("level", "compared", "line", "equal"))
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -123,9 +125,13 @@ def _sentence(blank: str, start: int, end: int, found: list[Token], bundle: Bund
             entries.append(Anchor(token, fact, measure))
         else:
             entries.append(Item("note", "", token.start, token.end, token))
+    before = ""
     for match in _WORD.finditer(blank, start, end):
         word = match.group().lower().replace("’", "'")
-        kind: Literal["word", "boundary"] = "boundary" if word in _BOUNDARY_WORDS else "word"
+        # "Level with" and "compared with" lead on to what is compared; elsewhere "with" begins something else.
+        joins = word == "with" and before in _BEFORE_WITH
+        kind: Literal["word", "boundary"] = "boundary" if word in _BOUNDARY_WORDS and not joins else "word"
+        before = word
         entries.append(Item(kind, word, match.start(), match.end()))
     entries += [Item("boundary", blank[i], i, i + 1) for i in range(start, end) if blank[i] in _BOUNDARY_CHARS]
     entries.sort(key=lambda entry: entry.token.start if isinstance(entry, Anchor) else entry.start)

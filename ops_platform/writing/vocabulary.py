@@ -16,7 +16,7 @@ NUMBER_WORDS = re.compile(
     r"|hundreds?|thousands?|millions?|billions?|trillions?|mln|mio|bn|dozens?|couple|pairs?|both|single"
     r"|half|halves|halved|halving|halve|thirds?|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?"
     r"|twelfths?|hundredths?|first|second|firstly|secondly|double[sd]?|doubling|triple[sd]?|tripling|treble[sd]?"
-    r"|quadruple[sd]?|quintuple[sd]?|twice|thrice|once|\w*fold|several|few|fewer than|many|numerous|countless|majority"
+    r"|quadruple[sd]?|quintuple[sd]?|twice|thrice|once|\w*fold|several|few|many|numerous|countless|majority"
     r"|minority|plenty|handful|twentieth|eleventh|\w+teenth|\w+tieth)\b",
     re.IGNORECASE,
 )
@@ -57,8 +57,13 @@ DOWN = _words(
     " lag lagging trail trailed trailing missed miss missing underperform underperformed downward downturn eased ease"
     " softened soften pulled dragged drag slump slumped slumping smaller contracted shed backward"
 )
-BETTER = _words("better improved improve improving improvement stronger healthier")
-WORSE = _words("worse worsened worsen worsening deteriorated deteriorate deteriorating weaker weakened")
+BETTER = _words(
+    "better improved improve improving improvement stronger healthier solid robust strong encouraging pleasing"
+)
+WORSE = _words(
+    "worse worsened worsen worsening deteriorated deteriorate deteriorating weaker weakened weak poor bad soft sluggish"
+    " disappointing worrying concerning alarming"
+)
 FLAT = _words("flat unchanged steady stable static constant level")
 
 # These weigh a change only when a direction follows: "well below", but "as well".
@@ -68,9 +73,11 @@ PARTICLE_VERBS = _words("follow make made set catch sign back pick look speed en
 
 SMALL = _words("slightly slight marginally marginal modestly modest little touch somewhat narrowly")
 LARGE = _words(
-    "sharply sharp significantly significant strongly strong steeply steep much far well considerably considerable"
+    "sharply sharp significantly significant strongly steeply steep much far well considerably considerable"
     " substantially substantial heavily heavy big large major markedly notably greatly quickly fast"
 )
+# Directly before a figure these bend it: it stands exactly as it is, or not at all.
+BENDING = _words("almost nearly about around roughly approximately some just only merely circa least most")
 EXTREME = _words(
     "plunge plunged plunging plummet plummeted soar soared soaring skyrocketed rocketed collapse collapsed crash"
     " crashed surge surged surging tumble tumbled tumbling slump slumped massive massively huge hugely dramatic"
@@ -90,6 +97,8 @@ TREND = _words(
     " persisting recover recovered recovering recovery rebound rebounded rebounding still already consecutive straight"
     " row since always increasingly reverse reversed turnaround slowdown slowing slowed pace pacing run-rate"
 )
+# Of these, the ones that may name the evidence's own driver.
+CAUSE_OF_DRIVER = _words("because due driven drive drives driving")
 CAUSE = _words(
     "because due thanks caused cause causing driven drive drives driving owing attributed attributable explain"
     " explains explained reflecting reflects reflect resulting led thereby hence therefore"
@@ -164,8 +173,8 @@ SYNONYMS = {
 # Words that go with a subject without naming another.
 RELATED = {
     "message": _words("factory supplier partner answer waiting wait"),
-    "stock": _words("sku supply unit"),
-    "sku": _words("stock supply unit"),
+    "stock": _words("sku supply"),
+    "sku": _words("stock supply"),
     "health": _words("business score"),
     "late": _words("order"),
     "refund": _words("order"),

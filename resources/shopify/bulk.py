@@ -14,17 +14,20 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ops_platform.failures import PermanentFailure, TransientFailure
-from ops_platform.records import JsonObject
 from resources.http import MEGABYTE, may_hold_large_integer, parse_json, same_origin
-from resources.shopify.client import ShopifyClient
 from resources.shopify.documents import bulk_query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ops_platform.records import JsonObject
+    from resources.shopify.client import ShopifyClient
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +94,9 @@ class BulkRunner:
             if _count(state.get("objectCount")) not in (0, None):
                 raise BulkUnavailable(f"{name} completed with objects but without a file")
             return Finished(began, None)
-        file = tempfile.TemporaryFile(mode="w+b", buffering=LINE_BUFFER, dir=self.spool_folder, prefix="shopify-bulk-")
+        file = tempfile.TemporaryFile(  # noqa: SIM115 - the caller closes it
+            mode="w+b", buffering=LINE_BUFFER, dir=self.spool_folder, prefix="shopify-bulk-"
+        )
         try:
             self._download(name, identity, state, file)
             check_file(file, _count(state.get("objectCount")), name)
@@ -233,7 +238,7 @@ def _survey(file: IO[bytes], nested: bool) -> _Layout:
     file.seek(0)
     offset = 0
     group: set[bytes] = set()
-    root, expected = b"", b"\n"
+    root, expected = b"", b"\0"
     for line in file:
         if not nested and line.endswith(expected):
             # The common case, told without looking into the line: it ends naming the root before it.
@@ -260,8 +265,9 @@ def _parent_of(line: bytes) -> bytes | None:
     if at < 0:
         return None
     start = at + len(_PARENT_KEY)
-    if line[start : start + 2] == b':"':
-        return line[start + 2 : line.index(b'"', start + 2)].replace(b"\\", b"")
+    end = line.find(b'"', start + 2)
+    if end > 0 and line[start : start + 2] == b':"':
+        return line[start + 2 : end].replace(b"\\", b"")
     # White space around the colon, or the words as the value of another field: ask a parser.
     parent = _decode(line).get("__parentId")
     return parent.encode() if isinstance(parent, str) else None
@@ -271,7 +277,7 @@ def _raw_id(line: bytes) -> bytes:
     """The id a line begins with, slashes escaped or not as the file has them; empty where it begins otherwise."""
     if not line.startswith(_ROOT_START):
         return b""
-    return line[len(_ROOT_START) : line.index(b'"', len(_ROOT_START))]
+    return line[len(_ROOT_START) : max(line.find(b'"', len(_ROOT_START)), 0)]
 
 
 def _id_of(line: bytes) -> bytes:

@@ -140,7 +140,7 @@ class ShopifyClient:
             self._judge(answer, label)
             if self._last_requested:
                 gauge.learn(self._last_requested, max(items, 1))
-            if accept is not None:
+            if accept is not None and answer.status < 400:
                 accept(answer.data["data"])
 
         path = f"/admin/api/{self.version}/graphql.json"
@@ -165,6 +165,8 @@ class ShopifyClient:
         if status in (402, 423):
             raise PermanentFailure(f"shopify: the shop is closed to the API (status {status})")
         if not isinstance(data, dict):
+            if status < 400:
+                raise TransientFailure(f"shopify: {label}: {answer.excerpt or 'the answer is not an object'}")
             return
         self._note_cost(answer, data)
         if data.get("errors"):
@@ -180,7 +182,9 @@ class ShopifyClient:
         for entry in _as_list((data.get("extensions") or {}).get("search")):
             warnings = entry.get("warnings") if isinstance(entry, dict) else None
             if warnings:
-                said = "; ".join(str(item.get("message", item)) if isinstance(item, dict) else str(item) for item in warnings)
+                said = "; ".join(
+                    str(item.get("message", item)) if isinstance(item, dict) else str(item) for item in warnings
+                )
                 raise PermanentFailure(f"shopify: {label}: the search filter was ignored in part: {said}")
         if not isinstance(data.get("data"), dict):
             raise TransientFailure(f"shopify: {label}: the answer has neither data nor errors")
@@ -259,7 +263,9 @@ class ShopifyClient:
         self.http.keep_secret(token)
         lifetime = _number(answer.data.get("expires_in")) or 86_399.0
         self._token_expires = self.http.clock() + max(lifetime - TOKEN_MARGIN_SECONDS, lifetime / 2)
-        self.scopes = frozenset(part for part in str(answer.data.get("scope") or "").replace(" ", ",").split(",") if part)
+        self.scopes = frozenset(
+            part for part in str(answer.data.get("scope") or "").replace(" ", ",").split(",") if part
+        )
         return SecretStr(token)
 
     # -- connections ------------------------------------------------------------------------------------
@@ -289,7 +295,7 @@ class ShopifyClient:
         while True:
             size = gauge.largest(largest_page)
 
-            def accept(data: JsonObject) -> None:
+            def accept(data: JsonObject, after: str | None = after, previous: tuple[Any, ...] = previous) -> None:
                 check_page(data.get(root), name, after, seen, previous)
 
             try:
@@ -308,9 +314,7 @@ class ShopifyClient:
             previous = page_identity(nodes)
             info = connection["pageInfo"]
             state.done = not info["hasNextPage"]
-            state.next_wait = self.bucket.wait_for(
-                gauge.cost_per_item * gauge.largest(largest_page), self.http.clock()
-            )
+            state.next_wait = self.bucket.wait_for(gauge.cost_per_item * gauge.largest(largest_page), self.http.clock())
             yield nodes
             if state.done:
                 return
@@ -332,8 +336,8 @@ class ShopifyClient:
         while True:
             size = gauge.largest(LARGEST_PAGE) if gauge.cost_per_item else 50
 
-            def accept(data: JsonObject) -> None:
-                check_page(_below(data, path, name).get("more"), name, cursor, seen, previous)
+            def accept(data: JsonObject, after: str = cursor, previous: tuple[Any, ...] = previous) -> None:
+                check_page(_below(data, path, name).get("more"), name, after, seen, previous)
 
             try:
                 data = self.run(name, {"id": owner, "first": size, "after": cursor}, items=size, accept=accept)
@@ -350,7 +354,9 @@ class ShopifyClient:
             cursor = connection["pageInfo"]["endCursor"]
             seen.add(cursor)
 
-    def batches(self, name: str, ids: Sequence[str], variables: Mapping[str, Any]) -> Iterator[tuple[Sequence[str], list[Any]]]:
+    def batches(
+        self, name: str, ids: Sequence[str], variables: Mapping[str, Any]
+    ) -> Iterator[tuple[Sequence[str], list[Any]]]:
         """Run `name` over `ids` in batches as large as the cost allows; yields (ids asked, nodes answered)."""
         gauge = self._gauges.setdefault(name, Gauge())
         position = 0
@@ -358,7 +364,7 @@ class ShopifyClient:
             batch = ids[position : position + gauge.largest(LARGEST_PAGE)]
             wanted = len(batch)
 
-            def accept(data: JsonObject) -> None:
+            def accept(data: JsonObject, wanted: int = wanted) -> None:
                 answered = data.get("nodes")
                 if not isinstance(answered, list) or len(answered) != wanted:
                     raise TransientFailure(f"shopify: {name}: asked for {wanted} nodes, got another number")
@@ -408,7 +414,9 @@ def _below(data: JsonObject, path: Sequence[str], name: str) -> JsonObject:
 
 def _missing_scope(entries: Sequence[JsonObject]) -> str:
     for entry in entries:
-        required = str((entry.get("extensions") or {}).get("requiredAccess") or "") + " " + str(entry.get("message", ""))
+        required = (
+            str((entry.get("extensions") or {}).get("requiredAccess") or "") + " " + str(entry.get("message", ""))
+        )
         scopes = re.findall(r"\b(?:read|write)_[a-z_]+", required)
         if scopes:
             return "the scope " + " or ".join(dict.fromkeys(scopes))

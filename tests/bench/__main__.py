@@ -94,10 +94,10 @@ def bench_load() -> None:
             from ops_platform.database.server import release_server
             from ops_platform.ingestion.sync import sync_stream
             from ops_platform.settings import get_settings
-            from resources.vendors import VendorsResource
+            from resources.vendors import source_of
 
             prepare_database()
-            source = VendorsResource().source("shopify")
+            source = source_of("shopify", get_settings())
             assert source is not None
             stream = source.streams["orders"]
             now = clock.now()

@@ -1,0 +1,195 @@
+"""How vendors' streams become assets: one declaration a vendor, one step that syncs what a run selects.
+
+Belongs here: the declaration every `assets/raw/<vendor>.py` makes, and the step. Does not belong here: a
+vendor's protocol (`resources/<vendor>`) or the loading itself (`ops_platform.ingestion`).
+
+One step for all vendors, a thread each: vendors are different machines whose waits should overlap, and a
+process per step would cost seconds of imports each. A stream whose sync failed is reported by its failing
+`synced` check and its receipt in `ops.sync_runs`, while the step goes on: the table is still what the last
+good sync left, the numbers derived from it say since when they are unknown, and the pulse is sent all the same.
+"""
+
+import queue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    FreshnessPolicy,
+    MaterializeResult,
+    multi_asset,
+)
+
+from ops_platform import clock, progress
+from ops_platform.failures import OpsError
+from ops_platform.fleet import get_fleet
+from ops_platform.ingestion.contract import Stream, SyncResult
+from resources.postgres import WarehouseResource
+from resources.vendor_clients import VendorsResource
+
+SyncEvent = MaterializeResult[None] | AssetCheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A vendor's streams as assets: who answers for them, and how people call it."""
+
+    name: str
+    label: str
+    streams: dict[str, Stream]
+    owner: str
+    division: str
+
+    def specs(self) -> list[AssetSpec]:
+        return [
+            AssetSpec(
+                key=raw_key(stream),
+                description=(
+                    f"{stream.description} Raw {self.label} payloads in `raw_{self.name}.{stream.name}`, {stream.grain}."
+                ),
+                group_name="raw",
+                owners=[f"team:{self.owner}"],
+                tags={"bot": self.owner, "division": self.division, "vendor": self.name},
+                kinds={self.name, "postgres"},
+                freshness_policy=FreshnessPolicy.time_window(
+                    fail_window=timedelta(hours=26), warn_window=timedelta(hours=25)
+                ),
+                metadata={"dagster/table_name": f"warehouse.raw_{self.name}.{stream.name}"},
+            )
+            for stream in self.streams.values()
+        ]
+
+    def checks(self) -> list[AssetCheckSpec]:
+        return [
+            AssetCheckSpec("synced", asset=raw_key(stream), description="The last sync read the source to its end.")
+            for stream in self.streams.values()
+        ] + [
+            AssetCheckSpec("ties_out", asset=raw_key(stream), description="Counts and sums agree with the vendor's own.")
+            for stream in self.streams.values()
+            if stream.ties_out
+        ]
+
+
+def raw_key(stream: Stream) -> AssetKey:
+    """`raw/<vendor>/<stream>`: the same words as the table `raw_<vendor>.<stream>`."""
+    return AssetKey(["raw", stream.vendor, stream.name])
+
+
+def raw_assets(vendors: Sequence[Vendor]) -> AssetsDefinition:
+    """All vendors' streams as one subsettable definition."""
+
+    @multi_asset(
+        name="raw",
+        specs=[spec for vendor in vendors for spec in vendor.specs()],
+        check_specs=[check for vendor in vendors for check in vendor.checks()],
+        can_subset=True,
+        pool="vendors",
+    )
+    def raw(context: AssetExecutionContext, warehouse: WarehouseResource, vendors: VendorsResource) -> Iterator[SyncEvent]:
+        # In the order of declaration: small reference entities first, so that a cut run keeps them.
+        selected = {
+            name: [stream for stream in streams if raw_key(stream) in context.selected_asset_keys]
+            for name, streams in declared.items()
+        }
+        yield from sync_selected(context.run_id, {k: v for k, v in selected.items() if v}, warehouse, vendors)
+
+    declared = {vendor.name: list(vendor.streams.values()) for vendor in vendors}
+    return raw
+
+
+def sync_selected(
+    run_id: str, selected: dict[str, list[Stream]], warehouse: WarehouseResource, vendors: VendorsResource
+) -> Iterator[SyncEvent]:
+    """Sync vendors side by side and tell Dagster of each stream: a materialisation with the receipt, its checks."""
+    if not selected:
+        return
+    events: queue.Queue[SyncEvent | None] = queue.Queue()
+
+    def one_vendor(name: str) -> None:
+        try:
+            for event in _sync_vendor(run_id, name, selected[name], warehouse, vendors):
+                events.put(event)
+        finally:
+            events.put(None)
+
+    with ThreadPoolExecutor(max_workers=len(selected), thread_name_prefix="sync") as pool:
+        running = [pool.submit(one_vendor, name) for name in selected]
+        for _ in running:
+            while (event := events.get()) is not None:
+                yield event
+        for future in running:
+            future.result()
+
+
+def _sync_vendor(
+    run_id: str, name: str, streams: list[Stream], warehouse: WarehouseResource, vendors: VendorsResource
+) -> Iterator[SyncEvent]:
+    from ops_platform.ingestion.connections import note_connection
+    from ops_platform.ingestion.sync import sync_vendor
+
+    now = clock.now()
+    today = clock.business_day(now, get_fleet().company.timezone)
+    try:
+        source, problem = vendors.source(name), None
+    except OpsError as error:
+        source, problem = None, str(error)
+    with warehouse.connect() as connection:
+        note_connection(connection, name, connected=source is not None, detail=problem, now=now)
+    if source is None:
+        for stream in streams:
+            yield from _not_connected(stream, problem)
+        return
+    results = sync_vendor(
+        warehouse.connect, source, streams, now=now, today=today, run_id=run_id, progress=progress.report
+    )
+    for stream, result in zip(streams, results, strict=True):
+        yield from _events(stream, result)
+
+
+def _not_connected(stream: Stream, problem: str | None) -> Iterator[SyncEvent]:
+    metadata = {"sync": "not connected", "reason": problem or "no credentials are set"}
+    yield MaterializeResult(asset_key=raw_key(stream), metadata=metadata)
+    yield AssetCheckResult(
+        check_name="synced", asset_key=raw_key(stream), passed=problem is None, metadata=metadata,
+        severity=AssetCheckSeverity.ERROR if problem else AssetCheckSeverity.WARN,
+    )  # fmt: skip
+
+
+def _events(stream: Stream, result: SyncResult) -> Iterator[SyncEvent]:
+    key = raw_key(stream)
+    metadata: dict[str, str | int | float] = {
+        "sync": result.status,
+        "pages": result.pages,
+        "received": result.received,
+        "inserted": result.inserted,
+        "updated": result.updated,
+        "unchanged": result.unchanged,
+        "duplicates": result.duplicates,
+        "quarantined": result.quarantined,
+        "deleted": result.deleted,
+        "api_cost": float(result.api_cost),
+        "seconds": round(result.duration_seconds, 3),
+        "cursor": result.cursor_after or result.cursor_before or "",
+        "fresh_to": result.fresh_to.isoformat() if result.fresh_to else "",
+    }
+    if result.error:
+        metadata["reason"] = result.error
+    yield MaterializeResult(asset_key=key, metadata=metadata)
+    yield AssetCheckResult(
+        check_name="synced", asset_key=key, passed=result.status == "succeeded", metadata=metadata,
+        severity=AssetCheckSeverity.ERROR,
+    )  # fmt: skip
+    if stream.ties_out and result.status == "succeeded":
+        yield AssetCheckResult(
+            check_name="ties_out", asset_key=key, passed=result.tie_out == "matched",
+            severity=AssetCheckSeverity.ERROR if result.tie_out == "mismatched" else AssetCheckSeverity.WARN,
+            metadata={"verdict": result.tie_out, "days": len(result.touched_days), "reason": result.error or ""},
+        )  # fmt: skip

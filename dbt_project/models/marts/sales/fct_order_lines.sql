@@ -1,0 +1,58 @@
+{{ config(
+    incremental_strategy='append',
+    indexes=[{'columns': ['order_id']}, {'columns': ['sku', 'sales_day']}],
+    pre_hook="{{ forget_unlike_parent(ref('int_orders'), 'order_id') }}",
+    post_hook="{{ analyze_when_new() }}",
+) }}
+
+with lines as (
+    select
+        order_lines.*,
+        orders.order_name,
+        orders.sales_day,
+        orders.processed_at,
+        orders.channel,
+        orders.country,
+        orders.customer_id,
+        orders.currency,
+        orders.fx_rate,
+        orders.cancelled_at is not null as is_cancelled,
+        -- Sales are without tax: where prices include it, it is taken out of the line.
+        order_lines.gross_amount
+        - order_lines.discount_amount
+        - case when orders.is_tax_included then order_lines.tax_amount else 0 end as net_amount,
+        {{ child_version('orders') }} as row_version
+    from {{ ref('int_orders') }} as orders
+    inner join {{ ref('stg_shopify__order_lines') }} as order_lines on orders.order_id = order_lines.order_id
+    where {{ not_yet_built('orders', 'order_id') }}
+)
+
+select
+    lines.order_line_id,
+    lines.order_id,
+    lines.order_name,
+    lines.line_number,
+    lines.sales_day,
+    lines.processed_at,
+    lines.channel,
+    lines.country,
+    lines.customer_id,
+    lines.sku,
+    lines.title,
+    lines.product_id,
+    lines.variant_id,
+    lines.quantity,
+    lines.unit_price,
+    lines.gross_amount,
+    lines.discount_amount,
+    lines.net_amount,
+    lines.currency,
+    lines.gross_amount * lines.fx_rate as gross_amount_company,
+    lines.discount_amount * lines.fx_rate as discount_amount_company,
+    lines.net_amount * lines.fx_rate as net_amount_company,
+    lines.is_cancelled,
+    lines.quantity < 0 as is_return,
+    lines.unit_price <= 0 as is_unpriced,
+    lines.is_gift_card,
+    lines.row_version as _version
+from lines

@@ -1,0 +1,1 @@
+{{ daily_count(ref('fct_orders'), 'ship_day') }}

@@ -1,0 +1,1 @@
+{{ stock_snapshot('days_of_supply') }}

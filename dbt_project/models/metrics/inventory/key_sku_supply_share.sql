@@ -1,0 +1,1 @@
+{{ stock_snapshot('key_sku_supply_share') }}

@@ -1,0 +1,1 @@
+{{ stock_snapshot('skus_out_of_stock') }}

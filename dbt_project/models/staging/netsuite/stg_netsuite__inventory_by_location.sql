@@ -1,0 +1,37 @@
+{{ config(
+    indexes=[{'columns': ['inventory_location_id'], 'unique': true}],
+    pre_hook="{{ forget_unlike_raw(source('raw_netsuite', 'inventory_by_location'), 'inventory_location_id') }}",
+    post_hook="{{ analyze_when_new() }}",
+) }}
+
+with unparsed as (
+    {{ unparsed(source('raw_netsuite', 'inventory_by_location'), 'inventory_location_id') }}
+)
+
+select
+    unparsed.id as inventory_location_id,
+    i.item as item_id,
+    i.location as location_id,
+    coalesce(i.quantityonhand, 0) as on_hand,
+    coalesce(i.quantityavailable, 0) as available,
+    coalesce(i.quantityonorder, 0) as on_order,
+    coalesce(i.quantityintransit, 0) as in_transit,
+    coalesce(i.quantitybackordered, 0) as backordered,
+    i.reorderpoint as reorder_point,
+    i.preferredstocklevel as preferred_stock,
+    i.leadtime as lead_time_days,
+    unparsed._sync_id,
+    unparsed._version
+from unparsed
+cross join jsonb_to_record(unparsed.payload) as i (
+    item text,
+    location text,
+    quantityonhand numeric,
+    quantityavailable numeric,
+    quantityonorder numeric,
+    quantityintransit numeric,
+    quantitybackordered numeric,
+    reorderpoint numeric,
+    preferredstocklevel numeric,
+    leadtime numeric
+)

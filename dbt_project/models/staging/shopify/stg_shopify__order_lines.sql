@@ -1,0 +1,43 @@
+{{ config(
+    indexes=[{'columns': ['order_id']}],
+    pre_hook="{{ forget_unlike_parent(ref('stg_shopify__orders'), 'order_id') }}",
+    post_hook="{{ analyze_when_new() }}",
+) }}
+
+select
+    line.value ->> 'id' as order_line_id,
+    orders.order_id,
+    line.position as line_number,
+    coalesce(nullif(line.value ->> 'title', ''), nullif(line.value ->> 'sku', '')) as title,
+    nullif(line.value ->> 'sku', '') as sku,
+    (line.value ->> 'quantity')::bigint as quantity,
+    (line.value ->> 'currentQuantity')::bigint as current_quantity,
+    (line.value ->> 'unfulfilledQuantity')::bigint as unfulfilled_quantity,
+    coalesce((line.value ->> 'requiresShipping')::boolean, true) as requires_shipping,
+    coalesce((line.value ->> 'isGiftCard')::boolean, false) as is_gift_card,
+    line.value -> 'product' ->> 'id' as product_id,
+    line.value -> 'variant' ->> 'id' as variant_id,
+    {{ shop_money("line.value -> 'originalUnitPriceSet'") }} as unit_price,
+    {{ shop_money("line.value -> 'originalTotalSet'") }} as gross_amount,
+    case
+        when coalesce(jsonb_array_length(line.value -> 'discountAllocations'), 0) = 0 then 0
+        else (
+            select sum({{ shop_money("allocation -> 'allocatedAmountSet'") }})
+            from jsonb_array_elements(line.value -> 'discountAllocations') as allocation
+        )
+    end as discount_amount,
+    case
+        when coalesce(jsonb_array_length(line.value -> 'taxLines'), 0) = 0 then 0
+        else (
+            select sum({{ shop_money("tax -> 'priceSet'") }})
+            from jsonb_array_elements(line.value -> 'taxLines') as tax
+        )
+    end as tax_amount,
+    orders._sync_id,
+    {{ child_version('orders') }} as _version
+from {{ ref('stg_shopify__orders') }} as orders
+inner join {{ source('raw_shopify', 'orders') }} as raw on orders.order_id = raw.id
+cross join jsonb_array_elements(raw.payload -> 'lineItems') with ordinality as line (value, position)
+where
+    orders.line_count > 0
+    and {{ not_yet_built('orders', 'order_id') }}

@@ -1,0 +1,162 @@
+"""The control API under `/_sandbox`: for tests and the demo, never for the product.
+
+Belongs here: its endpoints. Does not belong here: doing what they ask (`server.py`, `faults.py`,
+`ledger.py`, the vendor sides). A call that carries an Origin header comes from a web page and is refused.
+
+  GET  /ready                     what is served, and how long it took to build
+  GET  /environment               the settings that point the product at this sandbox
+  GET  /ledger?vendor=&kind=&run=&since=&limit=   entries (kind=request: calls; other kinds: effects)
+  GET  /ledger/summary            counts by vendor
+  GET  /incidents                 what was planted in the company
+  GET|POST|DELETE /faults         the armed faults; arm one; take all away (or ?id=)
+  GET|POST /clock                 {"now": ISO, "ticking"?: bool, "company"?: "follow"|"keep"}
+  POST /profile                   {"profile": "generous"|"standard"|"restricted"}
+  POST /mutate                    {"vendor", "op", "data"}
+  POST /shutdown
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.clock import parse_instant
+from sandbox.faults import FaultRefused
+from sandbox.mutation import MutationRefused
+from sandbox.options import PROFILES
+
+if TYPE_CHECKING:
+    from sandbox.server import Sandbox
+
+
+class Control:
+    """The endpoints, over one sandbox."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def routes(self) -> list[Route]:
+        table: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
+            ("GET", "/ready", self._ready),
+            ("GET", "/environment", self._environment),
+            ("GET", "/ledger", self._ledger),
+            ("GET", "/ledger/summary", self._summary),
+            ("GET", "/incidents", self._incidents),
+            ("GET", "/faults", self._faults),
+            ("POST", "/faults", self._arm),
+            ("DELETE", "/faults", self._disarm),
+            ("GET", "/clock", self._clock),
+            ("POST", "/clock", self._set_clock),
+            ("POST", "/profile", self._profile),
+            ("POST", "/mutate", self._mutate),
+            ("POST", "/shutdown", self._shutdown),
+        ]
+        return [Route(f"/_sandbox{path}", _guarded(handler), methods=[method]) for method, path, handler in table]
+
+    async def _ready(self, request: Request) -> Any:
+        sandbox, company = self._sandbox, self._sandbox.company
+        return {
+            "ready": True,
+            "url": sandbox.url,
+            "seed": sandbox.options.seed,
+            "profile": sandbox.slack.limits.profile,
+            "clock": sandbox.clock.now().isoformat(),
+            "ticking": sandbox.clock.ticking,
+            "source": company.source,
+            "run": sandbox.ledger.run,
+            "built_in_seconds": round(sandbox.built_in, 3),
+            "orders": len(company.orders),
+            "customers": len(company.customers),
+            "incidents": len(company.incidents),
+        }
+
+    async def _environment(self, request: Request) -> Any:
+        return self._sandbox.environment()
+
+    async def _ledger(self, request: Request) -> Any:
+        query = request.query_params
+        whole = {key: int(query[key]) for key in ("run", "since", "limit") if query.get(key)}
+        return self._sandbox.ledger.entries(vendor=query.get("vendor") or None, kind=query.get("kind") or None, **whole)
+
+    async def _summary(self, request: Request) -> Any:
+        return self._sandbox.ledger.summary()
+
+    async def _incidents(self, request: Request) -> Any:
+        return [dataclasses.asdict(incident) for incident in self._sandbox.company.incidents]
+
+    async def _faults(self, request: Request) -> Any:
+        return [fault.to_json() for fault in self._sandbox.faults.armed()]
+
+    async def _arm(self, request: Request) -> Any:
+        return self._sandbox.faults.arm(await _object(request)).to_json()
+
+    async def _disarm(self, request: Request) -> Any:
+        wanted = request.query_params.get("id")
+        return {"disarmed": self._sandbox.faults.disarm(int(wanted) if wanted else None)}
+
+    async def _clock(self, request: Request) -> Any:
+        clock = self._sandbox.clock
+        return {"now": clock.now().isoformat(), "ticking": clock.ticking}
+
+    async def _set_clock(self, request: Request) -> Any:
+        body = await _object(request)
+        sandbox = self._sandbox
+        at = parse_instant(str(body.get("now", "")))
+        follow = body.get("company", "follow") == "follow" and at != sandbox.company.clock
+        if follow:
+            from sandbox.server import load_company
+
+            company = await anyio.to_thread.run_sync(load_company, sandbox.options, at)
+        sandbox.clock.set(at, ticking=body.get("ticking"))
+        if follow:
+            sandbox.advance(company)
+        return {"now": at.isoformat(), "ticking": sandbox.clock.ticking, "orders": len(sandbox.company.orders)}
+
+    async def _profile(self, request: Request) -> Any:
+        profile = (await _object(request)).get("profile")
+        if profile not in PROFILES:
+            raise ValueError(f'"profile" must be one of {", ".join(PROFILES)}.')
+        self._sandbox.set_profile(profile)
+        return {"profile": profile}
+
+    async def _mutate(self, request: Request) -> Any:
+        body = await _object(request)
+        data = body.get("data") or {}
+        if not isinstance(data, dict):
+            raise ValueError('"data" must be an object.')
+        result = self._sandbox.mutate(str(body.get("vendor", "")), str(body.get("op", "")), data)
+        return {"ok": True, "result": result}
+
+    async def _shutdown(self, request: Request) -> Any:
+        self._sandbox.stop()
+        return {"stopping": True}
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    body = orjson.loads(await request.body() or b"null")
+    if not isinstance(body, dict):
+        raise ValueError("The body must be a JSON object.")
+    return body
+
+
+def _guarded(handler: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        if "origin" in request.headers:
+            return _json({"error": "The control API does not answer web pages."}, 403)
+        try:
+            return _json(await handler(request))
+        except (ValueError, KeyError, FaultRefused, MutationRefused) as error:
+            return _json({"error": str(error)}, 400)
+
+    return endpoint
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(value, default=str), status, media_type="application/json")

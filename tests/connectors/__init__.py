@@ -1,0 +1,1 @@
+"""The connectors: HTTP layer, Shopify, NetSuite, Slack as a source."""

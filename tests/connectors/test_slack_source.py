@@ -1,0 +1,255 @@
+"""Slack as a source: pages, threads, refusals, channels the bot is not in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from ops_platform.failures import ConfigurationError, PermanentFailure, TransientFailure
+from ops_platform.ingestion.contract import Page
+from ops_platform.settings import Settings
+from resources import slack
+from resources.slack import SlackSource, moment_of
+from tests.connectors.fake import Asked, FakeVendor, Said, StillClock, client_of, fake_vendor, said
+
+NOW = datetime(2026, 11, 20, 11, tzinfo=UTC)
+Message = dict[str, Any]
+
+
+def ts(ago: timedelta, micro: int = 100) -> str:
+    return f"{int((NOW - ago).timestamp())}.{micro:06d}"
+
+
+def message(ago: timedelta, text: str = "x", micro: int = 100, **more: Any) -> Message:
+    return {"type": "message", "user": "U1", "text": text, "ts": ts(ago, micro), **more}
+
+
+class Workspace:
+    """Channels, members and messages, paged as Slack pages them, two at a time."""
+
+    def __init__(self) -> None:
+        self.channels: list[Message] = [
+            {"id": "C1", "name": "factory-shenzhen", "is_member": True},
+            {"id": "C2", "name": "general", "is_member": True},
+            {"id": "C3", "name": "partner-logistics", "is_member": False},
+        ]
+        self.users: list[Message] = [
+            {"id": f"U{number}", "name": f"n{number}", "real_name": "N", "tz": "Asia/Shanghai", "is_bot": False,
+             "profile": {"email": "secret@example.com"}} for number in range(5)
+        ]  # fmt: skip
+        self.history: dict[str, list[Message]] = {"C1": [], "C2": []}
+        self.replies: dict[str, list[Message]] = {}
+        self.override: Callable[[Asked], Said | None] = lambda _: None
+        self.size = 2
+
+    def __call__(self, asked: Asked) -> Said:
+        assert asked.method == "GET"
+        special = self.override(asked)
+        if special is not None:
+            return special
+        if asked.headers.get("authorization") != "Bearer xoxb-token":
+            return said({"ok": False, "error": "invalid_auth"})
+        method = asked.path.removeprefix("/api/")
+        query = asked.query
+        if method == "auth.test":
+            return said({"ok": True, "user": "bot", "team": "T"})
+        if method == "conversations.list":
+            return self.page("channels", self.channels, query)
+        if method == "users.list":
+            return self.page("members", self.users, query)
+        if method == "conversations.history":
+            if query["channel"] == "C3":
+                return said({"ok": False, "error": "not_in_channel"})
+            found = [each for each in self.history[query["channel"]] if float(each["ts"]) > float(query["oldest"])]
+            return self.page("messages", sorted(found, key=lambda each: each["ts"], reverse=True), query)
+        assert method == "conversations.replies"
+        parent = next(each for each in self.history[query["channel"]] if each["ts"] == query["ts"])
+        return self.page("messages", [parent, *self.replies[query["ts"]]], query, parent=parent)
+
+    def page(self, key: str, items: list[Message], query: dict[str, str], parent: Message | None = None) -> Said:
+        assert int(query["limit"]) == 200
+        start = int(query.get("cursor") or 0)
+        found = items[start : start + self.size]
+        if parent is not None and start:
+            found = [parent, *found]
+        more = start + self.size < len(items)
+        reply = {"ok": True, key: found, "response_metadata": {"next_cursor": str(start + self.size) if more else ""}}
+        return said({**reply, "has_more": more} if key == "messages" else reply)
+
+    def thread(self, ago: timedelta, replies: list[timedelta]) -> Message:
+        parent = message(ago, "question?", thread_ts=ts(ago), reply_count=len(replies), latest_reply=ts(min(replies)))
+        self.history["C1"].append(parent)
+        self.replies[parent["ts"]] = [message(each, "answer", thread_ts=parent["ts"]) for each in replies]
+        return parent
+
+
+@contextmanager
+def source_for(workspace: Workspace, clock: StillClock | None = None) -> Iterator[tuple[SlackSource, FakeVendor]]:
+    with fake_vendor(workspace) as vendor:
+        http = client_of(vendor, clock or StillClock(), "slack")
+        yield SlackSource(http, SecretStr("xoxb-token")), vendor
+
+
+def read(source: SlackSource, stream: str, cursor: str | None = None) -> list[Page]:
+    return list(source.pages(source.streams[stream], cursor, now=NOW))
+
+
+def ids(pages: list[Page]) -> list[str]:
+    return [record.id for page in pages for record in page.records]
+
+
+def test_only_wanted_channels_and_only_what_names_a_person() -> None:
+    with source_for(Workspace()) as (source, _):
+        assert ids(read(source, "channels")) == ["C1", "C3"]
+        people = [record.payload for page in read(source, "users") for record in page.records]
+    assert len(people) == 5
+    assert people[0] == {"id": "U0", "name": "n0", "real_name": "N", "tz": "Asia/Shanghai", "is_bot": False}
+
+
+def test_messages_of_the_window_with_replies_and_a_skipped_channel_told() -> None:
+    workspace = Workspace()
+    hour = timedelta(hours=1)
+    workspace.history["C1"] += [message(each * hour, micro=each) for each in range(1, 8)]
+    workspace.history["C1"].append(message(timedelta(days=15), "too old"))
+    workspace.history["C2"].append(message(hour, "not a partner's channel"))
+    parent = workspace.thread(timedelta(days=3), [timedelta(days=2), 2 * hour, 3 * hour])
+    with source_for(workspace) as (source, _):
+        pages = read(source, "messages")
+    wanted = {f"C1:{each['ts']}" for each in workspace.history["C1"] if each["text"] != "too old"}
+    wanted |= {f"C1:{each['ts']}" for each in workspace.replies[parent["ts"]]}
+    assert set(ids(pages)) == wanted
+    assert len(ids(pages)) == len(wanted)
+    assert all(record.payload["channel"] == "C1" for page in pages for record in page.records)
+    assert source.skipped == {"partner-logistics": "not_in_channel"}
+    assert max(page.cursor for page in pages if page.cursor) == "2026-11-20T10:00:00Z"
+
+
+def test_only_threads_with_news_are_read_again() -> None:
+    workspace = Workspace()
+    old = workspace.thread(timedelta(days=5), [timedelta(days=4)])
+    fresh = workspace.thread(timedelta(days=6), [timedelta(minutes=30)])
+    with source_for(workspace) as (source, vendor):
+        pages = read(source, "messages", "2026-11-20T10:00:00Z")
+        asked = [each.query["ts"] for each in vendor.asked if each.path.endswith("replies")]
+    assert asked == [fresh["ts"]]
+    assert f"C1:{old['ts']}" in ids(pages)
+
+
+def test_a_long_absence_reaches_back_further_than_the_window() -> None:
+    workspace = Workspace()
+    workspace.history["C1"].append(message(timedelta(days=30), "while away"))
+    with source_for(workspace) as (source, _):
+        assert len(ids(read(source, "messages", "2026-10-15T00:00:00Z"))) == 1
+
+
+def test_a_reply_also_sent_to_the_channel_comes_once() -> None:
+    workspace = Workspace()
+    parent = workspace.thread(timedelta(hours=5), [timedelta(hours=2)])
+    reply = workspace.replies[parent["ts"]][0]
+    workspace.history["C1"].append({**reply, "subtype": "thread_broadcast"})
+    with source_for(workspace) as (source, _):
+        found = ids(read(source, "messages"))
+    assert sorted(found) == sorted({f"C1:{parent['ts']}", f"C1:{reply['ts']}"})
+
+
+def test_time_of_a_message_keeps_its_digits_and_edits_count() -> None:
+    assert moment_of("1732146000.000100") == datetime(2024, 11, 20, 23, 40, 0, 100, tzinfo=UTC)
+    workspace = Workspace()
+    workspace.history["C1"] = [
+        message(timedelta(hours=9), "שלום 🏭 <script>", edited={"user": "U1", "ts": ts(timedelta(hours=1), 0)}),
+        message(timedelta(hours=8), "x", micro=999999),
+    ]
+    with source_for(workspace) as (source, _):
+        (page,) = read(source, "messages")
+    edited, plain = sorted(page.records, key=lambda record: record.id)
+    assert edited.updated_at == NOW - timedelta(hours=1)
+    assert edited.payload["text"] == "שלום 🏭 <script>"
+    assert plain.id.endswith(".999999") and plain.updated_at is not None and plain.updated_at.microsecond == 999999
+
+
+def test_messages_without_an_id_are_set_aside() -> None:
+    workspace = Workspace()
+    workspace.history["C1"] = [message(timedelta(hours=1))]
+    broken = said({"ok": True, "has_more": False, "messages": [{"text": "no ts"}, "text", message(timedelta(hours=2)),
+                                                               message(timedelta(hours=3), text=[1])]})  # type: ignore[arg-type]  # fmt: skip
+    workspace.override = lambda asked: broken if asked.path.endswith("history") else None
+    workspace.channels = workspace.channels[:1]
+    with source_for(workspace) as (source, _):
+        (page,) = read(source, "messages")
+    assert len(page.records) == 1
+    assert sorted(refused.reason for refused in page.rejected) == ["invalid_shape", "invalid_shape", "missing_id"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "failure", "told"),
+    [
+        ({"ok": False, "error": "invalid_auth"}, PermanentFailure, "SLACK_BOT_TOKEN"),
+        ({"ok": False, "error": "token_revoked"}, PermanentFailure, "SLACK_BOT_TOKEN"),
+        ({"ok": False, "error": "missing_scope", "needed": "channels:history", "provided": "chat:write"}, PermanentFailure, "channels:history"),
+        ({"ok": False, "error": "some_new_error"}, PermanentFailure, "some_new_error"),
+        ({"ok": False, "error": "internal_error"}, TransientFailure, "internal_error"),
+        ({"messages": []}, TransientFailure, "without ok"),
+        ({"ok": True}, TransientFailure, "without messages"),
+        ({"ok": True, "messages": [], "has_more": True}, TransientFailure, "announces more"),
+    ],
+)  # fmt: skip
+def test_refusals(reply: Any, failure: type[Exception], told: str) -> None:
+    workspace = Workspace()
+    workspace.override = lambda asked: said(reply) if asked.path.endswith("history") else None
+    with source_for(workspace) as (source, _), pytest.raises(failure, match=told) as raised:
+        read(source, "messages")
+    assert "xoxb-token" not in str(raised.value)
+
+
+def test_a_cursor_that_goes_round_fails() -> None:
+    workspace = Workspace()
+    round_ = said({"ok": True, "members": [], "response_metadata": {"next_cursor": "same"}})
+    workspace.override = lambda asked: round_ if asked.path.endswith("users.list") else None
+    with source_for(workspace) as (source, _), pytest.raises(TransientFailure, match="already read"):
+        read(source, "users")
+
+
+def test_the_rate_limit_is_obeyed() -> None:
+    workspace, clock = Workspace(), StillClock()
+    limits = [said({"ok": False, "error": "ratelimited"}, 429, Retry_After="30") for _ in range(2)]
+    workspace.override = lambda asked: limits.pop() if limits and asked.path.endswith("users.list") else None
+    with source_for(workspace, clock) as (source, _):
+        assert len(ids(read(source, "users"))) == 5
+    assert clock.slept == [31.0, 31.0]
+
+
+def test_private_channels_are_given_up_before_the_public_ones() -> None:
+    workspace = Workspace()
+    lacking = said({"ok": False, "error": "missing_scope", "needed": "groups:read", "provided": "channels:read"})
+    workspace.override = lambda asked: lacking if "private" in asked.query.get("types", "") else None
+    with source_for(workspace) as (source, _):
+        assert ids(read(source, "channels")) == ["C1", "C3"]
+
+
+def test_a_thread_deleted_meanwhile_is_no_failure() -> None:
+    workspace = Workspace()
+    workspace.thread(timedelta(hours=5), [timedelta(hours=2)])
+    gone = said({"ok": False, "error": "thread_not_found"})
+    workspace.override = lambda asked: gone if asked.path.endswith("replies") else None
+    with source_for(workspace) as (source, _):
+        assert len(ids(read(source, "messages"))) == 1
+
+
+def test_connecting() -> None:
+    assert slack.connect(Settings()) is None
+    with pytest.raises(ConfigurationError, match="bot token"):
+        slack.connect(Settings(slack_bot_token="xoxp-user"))
+    source = slack.connect(Settings(slack_bot_token="xoxb-1"), prefixes=("x-",))
+    assert source is not None and source.prefixes == ("x-",)
+
+
+def test_the_probe_names_channels_to_join() -> None:
+    with source_for(Workspace()) as (source, _):
+        told = list(source.probe())
+    assert told[0] == ("credentials", True, "bot in T")
+    assert told[1][:2] == ("channels", False) and "partner-logistics" in told[1][2]

@@ -1,0 +1,127 @@
+"""The whole morning cycle on the generated company, judged by the sandbox's ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from tests.cycle.conftest import Cycle
+
+
+def ledger(cycle: Cycle, query: str) -> list[Any]:
+    with sqlite3.connect(cycle.home / "sandbox" / "ledger.sqlite") as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_both_runs_succeed_and_the_pulse_is_posted_once(cycle: Cycle) -> None:
+    assert cycle.first["succeeded"]
+    assert cycle.second["succeeded"]
+    assert cycle.first["posted_now"] == 1
+    assert cycle.second["posted_now"] == 0
+    assert cycle.second["slack_messages"] == 1
+    assert cycle.rows("select state, attempts from ops.outbox") == [("sent", 1)]
+
+
+def test_every_stream_is_landed_whole_and_ties_out(cycle: Cycle) -> None:
+    failed = cycle.rows("select vendor, stream, error from ops.sync_runs where status <> 'succeeded'")
+    assert failed == []
+    assert cycle.rows("select vendor, stream, entity, day from ops.tie_outs where status <> 'matched'") == []
+    tied = dict(cycle.rows("select stream, count(*) from ops.tie_outs where vendor = 'shopify' group by stream"))
+    assert tied["orders"] > 600
+
+
+def test_accepted_and_quarantined_are_what_was_received(cycle: Cycle) -> None:
+    assert cycle.rows(
+        "select vendor, stream from ops.sync_runs"
+        " where received <> inserted + updated + unchanged + duplicates + quarantined"
+    ) == []
+
+
+def test_second_run_changes_no_row_and_builds_nothing(cycle: Cycle) -> None:
+    first, second = cycle.rows("select run_id, max(id) from ops.sync_runs group by run_id order by 2")
+    changed = cycle.rows(
+        "select sum(inserted + updated + deleted) from ops.sync_runs where run_id = %s", (second[0],)
+    )
+    assert changed == [(0,)]
+    assert cycle.rows("select count(*) from ops.warehouse_builds") == [(1,)]
+    assert cycle.rows("select count(*) from ops.documents") == [(1,)]
+    assert first[0] != second[0]
+
+
+def test_the_build_is_green(cycle: Cycle) -> None:
+    ((status, models, tests, failures),) = cycle.rows(
+        "select status, models, tests, failures from ops.warehouse_builds"
+    )
+    assert (status, failures) == ("succeeded", 0)
+    assert models > 60
+    assert tests > 100
+
+
+def test_at_least_twenty_metrics_have_yesterday(cycle: Cycle) -> None:
+    rows = cycle.rows(
+        "select count(distinct metric_id) from metrics.fct_metric_daily where date >= %s and value is not null",
+        (date(2026, 11, 19),),
+    )
+    assert rows[0][0] >= 20
+
+
+def test_net_sales_of_yesterday_agree_with_the_erp(cycle: Cycle) -> None:
+    # Two systems, two protocols, two paths through the warehouse: the same day must be the same money.
+    shop, erp = (
+        cycle.rows(
+            "select sum(value) from metrics.fct_metric_daily where metric_id = %s and dimension = 'all' and date = %s",
+            (metric, date(2026, 11, 19)),
+        )[0][0]
+        for metric in ("net_sales", "erp_revenue")
+    )
+    assert shop > 0
+    assert erp > 0
+    assert abs(Decimal(shop) - Decimal(erp)) < Decimal(shop) * Decimal("0.6")
+
+
+def test_no_secret_reaches_the_database_or_the_logs(cycle: Cycle) -> None:
+    from ops_platform.database.server import running_server
+
+    canaries = ("sandbox-secret", "xoxb-sandbox", "sk-ant-sandbox", "BEGIN PRIVATE KEY", "BEGIN RSA PRIVATE")
+    import psycopg
+
+    for database in ("warehouse", "dagster"):
+        with psycopg.connect(running_server(cycle.home).url(database)) as connection:
+            columns = connection.execute(
+                "select table_schema, table_name, column_name from information_schema.columns"
+                " where data_type in ('text', 'jsonb', 'character varying', 'json')"
+                " and table_schema not in ('pg_catalog', 'information_schema')"
+                " and table_schema not like 'raw%' and table_schema not in ('staging', 'intermediate')"
+            ).fetchall()
+            for schema, table, column in columns:
+                for canary in canaries:
+                    found = connection.execute(
+                        f'select count(*) from {schema}."{table}" where "{column}"::text like %s'.encode(), (f"%{canary}%",)
+                    ).fetchone()
+                    assert found == (0,), (database, schema, table, column, canary)
+    for path in cycle.home.rglob("*"):
+        inside = path.relative_to(cycle.home).parts[0]
+        if path.is_file() and inside not in ("postgres", "sandbox"):
+            content = path.read_bytes()
+            for canary in canaries:
+                assert canary.encode() not in content, path
+
+
+def test_the_message_in_slack_is_the_document(cycle: Cycle) -> None:
+    posted = ledger(cycle, "select count(*) from sqlite_master where name like '%'")
+    assert posted
+    ((document, payload),) = cycle.rows(
+        "select documents.document, outbox.payload from ops.outbox join ops.documents on documents.id = document_id"
+    )
+    from ops_platform.documents import slack
+    from ops_platform.documents.model import Document
+
+    message = slack.render(Document.from_json(document))[0]
+    assert payload["blocks"] == list(message.blocks)
+
+
+def test_files_are_there(cycle: Cycle) -> None:
+    names = sorted(path.name for path in (cycle.home / "documents").iterdir())
+    assert names == ["ops_pulse-2026-11-20.html", "ops_pulse-2026-11-20.md"]

@@ -1,0 +1,123 @@
+"""The writers against the sandbox's Claude, in each of the ways it can behave, on the pulse's own brief."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ops_platform.settings import Settings
+from ops_platform.writing.budget import Allowance, TokenBudget
+from ops_platform.writing.claims import check
+from ops_platform.writing.claude import ClaudeWriter, replay
+from ops_platform.writing.compose import write
+from ops_platform.writing.draft import brief_for
+from ops_platform.writing.rules import RulesWriter
+from resources.claude import AnthropicModel
+from tests.delivery.sandboxed import Sandbox, running_sandbox
+from tests.evidence.bundles import morning
+from tests.writing.test_claude import HAIKU, PRICE, ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ops_platform.writing.compose import Written
+
+
+@pytest.fixture(scope="module")
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(vendor: Sandbox) -> Iterator[Sandbox]:
+    yield vendor
+    vendor.calm()
+
+
+def compose(sandbox: Sandbox, connect: Any, *, limit: int = 20_000) -> tuple[Written, TokenBudget]:
+    bundle = morning()
+    budget = TokenBudget(connect, bot_limits={"coordinator": 20_000}, prices={HAIKU: PRICE})
+    model = AnthropicModel.from_settings(Settings(anthropic_api_key="sk-ant-sandbox", anthropic_base_url=sandbox.url))
+    allowance = Allowance(bot="coordinator", cycle="2026-11-20", purpose="ops_pulse", tier="small", limit=limit)
+    claude = ClaudeWriter(model, budget, allowance, model_id=HAIKU, backoff=0.05)
+    written = write(bundle, brief_for(bundle), rules=RulesWriter(), claude=claude)
+    assert check(written.draft, bundle, brief_for(bundle)) == []
+    return written, budget
+
+
+def mode(sandbox: Sandbox, name: str, times: int = 9) -> None:
+    sandbox.fault("anthropic", "mode", "/v1/messages", times=times, mode=name)
+
+
+def spent(sandbox: Sandbox) -> list[dict[str, Any]]:
+    return [entry["detail"] for entry in sandbox.control("GET", "ledger?vendor=anthropic&kind=tokens_spent")]
+
+
+def test_an_honest_model_writes_the_pulse(sandbox: Sandbox, warehouse: Any) -> None:
+    before = len(spent(sandbox))
+    written, budget = compose(sandbox, warehouse)
+    assert written.writer_name == "claude", written.note
+    assert written.attempts == 1
+    assert written.model_output is not None
+    assert replay(written.model_output, brief_for(morning())).slots == written.draft.slots
+    # The vendor's ledger and ours agree on every token.
+    (theirs,) = spent(sandbox)[before:]
+    (ours,) = ledger(warehouse)
+    assert (ours["input_tokens"], ours["output_tokens"], ours["cache_read_tokens"], ours["cache_write_tokens"]) == (
+        theirs["input_tokens"],
+        theirs["output_tokens"],
+        theirs["cache_read_input_tokens"],
+        theirs["cache_creation_input_tokens"],
+    )
+    total = sum(theirs[name] for name in (
+        "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"))  # fmt: skip
+    assert total == written.draft.tokens == budget.use("2026-11-20").used
+    assert total <= ours["reserved_tokens"]
+
+
+def test_the_pulse_fits_its_budget_repair_included(sandbox: Sandbox, warehouse: Any) -> None:
+    """The first draft is refused in every slot, so that the repair is as large as it gets."""
+    mode(sandbox, "sloppy", times=1)
+    written, budget = compose(sandbox, warehouse, limit=8_000)
+    assert (written.writer_name, written.attempts) == ("claude", 2), written.note
+    assert budget.use("2026-11-20").used <= 8_000
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("sloppy", "refused twice"),
+        ("hostile", "refused"),
+        ("markup", "refused"),
+        ("refusal", "the model declined"),
+        ("truncated", "length limit"),
+        ("huge", ""),
+        ("prose", "not JSON"),
+        ("empty", "not JSON"),
+    ],
+)
+def test_a_model_that_misbehaves_is_replaced(name: str, why: str, sandbox: Sandbox, warehouse: Any) -> None:
+    mode(sandbox, name)
+    written, _ = compose(sandbox, warehouse)
+    assert written.writer_name == "rules", written.note
+    assert why in written.note
+    everything = " ".join(written.draft.slots.values())
+    assert not any(sign in everything for sign in ("evil", "<!", "http", "12,345"))
+
+
+@pytest.mark.parametrize(
+    "fault", ["http_529", "http_500", "http_429", "http_502_html", "html_200", "truncate", "reset", "accept_then_drop"]
+)
+def test_an_outage_of_one_call_is_overcome_and_a_longer_one_is_said(
+    fault: str, sandbox: Sandbox, warehouse: Any
+) -> None:
+    sandbox.fault("anthropic", fault, "/v1/messages", times=2)  # the count and the first call
+    written, _ = compose(sandbox, warehouse)
+    assert written.writer_name == "claude", written.note
+    sandbox.calm()
+    sandbox.fault("anthropic", fault, "/v1/messages", times=99)
+    written, _ = compose(sandbox, warehouse)
+    assert written.writer_name == "rules"
+    assert written.note.startswith("written by rules: Claude: ")
