@@ -72,7 +72,8 @@ def store(
     row = connection.execute(
         "insert into ops.documents (kind, period_start, period_end, evidence_digest, writer, model_output, document,"
         " digest) values (%s, %s, %s, %s, %s, %s, %s, %s)"
-        " on conflict (kind, period_start, digest) do update set evidence_digest = excluded.evidence_digest returning id",
+        " on conflict (kind, period_start, digest) do update set evidence_digest = excluded.evidence_digest"
+        " returning id",
         (
             kind, bundle.period.start, bundle.period.end, bundle.digest, writer, Jsonb(output),
             Jsonb(document.to_json()), document.digest,

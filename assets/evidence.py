@@ -4,11 +4,22 @@ Belongs here: one asset a delivered document, under `evidence/<job>`. Does not b
 (`ops_platform.evidence`).
 """
 
-from dagster import AssetExecutionContext, AssetKey, MaterializeResult, asset
+from datetime import UTC, datetime, timedelta
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
+    MaterializeResult,
+    RunsFilter,
+    asset,
+)
 
 from assets.document_steps import company_profile
 from ops_platform import clock, progress
-from ops_platform.fleet import get_fleet
+from ops_platform.fleet import Fleet, get_fleet
+from ops_platform.warehouse.dbt import unproven_since
 from resources.postgres import WarehouseResource
 
 # What the pulse reads. The whole warehouse is upstream of these.
@@ -42,9 +53,14 @@ def evidence_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResou
     fleet = get_fleet()
     progress.report("evidence: gathering facts")
     with warehouse.connect(role=WRITER_READER) as reader:
-        bundle = build_pulse_bundle(
-            reader, clock.now(), company_profile(fleet), Operations(tokens_budget=fleet.budget.tokens_per_cycle)
+        due, nominal = jobs_of_the_last_day(context.instance, fleet)
+        operations = Operations(
+            jobs_due=due,
+            jobs_nominal=nominal,
+            tokens_budget=fleet.budget.tokens_per_cycle,
+            unproven_since=unproven_since(reader, clock.now()),
         )
+        bundle = build_pulse_bundle(reader, clock.now(), company_profile(fleet), operations)
     with warehouse.connect() as connection:
         digest = save_bundle(connection, bundle)
         connection.commit()
@@ -58,3 +74,28 @@ def evidence_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResou
             "unknown_facts": ", ".join(unknown[:20]),
         }
     )
+
+
+def jobs_of_the_last_day(instance: DagsterInstance, fleet: Fleet) -> tuple[int | None, int | None]:
+    """Ticks of the fleet's schedules that fell due in the last 24 hours of the machine's clock, and how many of
+    them a run has answered. None and None where no tick fell due since the first run: nothing to judge yet."""
+    # The one use of Dagster's cron arithmetic: the schedules' own, so that expected and observed cannot differ.
+    from dagster._utils.schedules import cron_string_iterator
+
+    until = datetime.now(UTC)
+    due = nominal = 0
+    for name, job in fleet.jobs.items():
+        first = instance.get_run_records(RunsFilter(job_name=name), limit=1, ascending=True)
+        if not first:
+            continue
+        since = max(until - timedelta(hours=24), first[0].create_timestamp)
+        ticks = 0
+        for tick in cron_string_iterator(since.timestamp(), job.cron, fleet.company.timezone):
+            if tick > until:
+                break
+            ticks += 1
+        good = instance.get_runs_count(
+            RunsFilter(job_name=name, statuses=[DagsterRunStatus.SUCCESS], created_after=since)
+        )
+        due, nominal = due + ticks, nominal + min(good, ticks)
+    return (due, nominal) if due else (None, None)

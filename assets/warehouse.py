@@ -8,11 +8,13 @@ failing checks, so that what reads it still runs and says since when the numbers
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, datetime, timedelta
+from graphlib import TopologicalSorter
 from typing import Any
 
 from dagster import (
+    AssetCheckResult,
     AssetCheckSpec,
     AssetExecutionContext,
     AssetKey,
@@ -37,8 +39,10 @@ class WarehouseTranslator(DagsterDbtTranslator):
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
         if dbt_resource_props["resource_type"] == "source":
             source, table = dbt_resource_props["source_name"], dbt_resource_props["name"]
-            return AssetKey(["raw", source.removeprefix("raw_"), table]) if source.startswith("raw_") else AssetKey(
-                [source, table]
+            return (
+                AssetKey(["raw", source.removeprefix("raw_"), table])
+                if source.startswith("raw_")
+                else AssetKey([source, table])
             )
         if dbt_resource_props["resource_type"] == "seed":
             return AssetKey(["seeds", dbt_resource_props["name"]])
@@ -56,9 +60,10 @@ class WarehouseTranslator(DagsterDbtTranslator):
             owners=[f"team:{owner}"],
             tags={"bot": owner, "division": division},
             kinds={"dbt", "postgres"},
-            freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=26), warn_window=timedelta(hours=25)),
+            freshness_policy=FreshnessPolicy.time_window(
+                fail_window=timedelta(hours=26), warn_window=timedelta(hours=25)
+            ),
         )
-
 
     def get_asset_check_spec(
         self, asset_spec: AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
@@ -105,21 +110,27 @@ def build_selected(context: AssetExecutionContext, dbt: DbtCliResource, warehous
         unchanged = last_good_fingerprint(connection) == fingerprint
     if unchanged:
         progress.report("warehouse: nothing changed since the last build")
-        for key in context.selected_asset_keys:
+        for key in in_order(context.assets_def, context.selected_asset_keys):
             yield MaterializeResult(asset_key=key, metadata={"build": "unchanged", "fingerprint": fingerprint})
+        for check in context.selected_asset_check_keys:
+            # What is reused passed every test without a warning: the verdict stands for the same data.
+            yield AssetCheckResult(
+                check_name=check.name, asset_key=check.asset_key, passed=True, metadata={"build": "unchanged"}
+            )
         return
     progress.report("warehouse: building and testing models")
     started = datetime.now(UTC)
     import os
 
     os.environ.update(connection_environment())
-    invocation = dbt.cli(["build"], context=context, raise_on_error=False)
+    # Unit tests prove the SQL, not the data: they belong to `make test`, not to every morning.
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    invocation = dbt.cli(arguments, context=context, raise_on_error=False)
     emitted: set[AssetKey] = set()
     try:
         for event in invocation.stream():
-            key = _key_of(context, event)
-            if key is not None:
-                emitted.add(key)
+            if (made := _key_of(context, event)) is not None:
+                emitted.add(made)
             yield event
         summary = _summary(invocation)
     finally:
@@ -129,19 +140,27 @@ def build_selected(context: AssetExecutionContext, dbt: DbtCliResource, warehous
         ensure_roles(connection, fleet.bots, [f"raw_{vendor}" for vendor in VENDORS])
         connection.execute(
             "insert into ops.warehouse_builds (run_id, fingerprint, status, started_at, finished_at, models, tests,"
-            " failures) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            " failures, warnings) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 context.run_id, fingerprint, "succeeded" if succeeded else "failed", started, datetime.now(UTC),
-                summary["models"], summary["tests"], summary["failures"],
+                summary["models"], summary["tests"], summary["failures"], summary["warnings"],
             ),
         )  # fmt: skip
     progress.report(f"warehouse: {summary['models']} models, {summary['tests']} tests, {summary['failures']} failures")
-    for key in context.selected_asset_keys - emitted:
-        yield MaterializeResult(asset_key=key, metadata={"build": "kept", "reason": "not built this time: see the checks"})
+    for key in in_order(context.assets_def, context.selected_asset_keys - emitted):
+        yield MaterializeResult(
+            asset_key=key, metadata={"build": "kept", "reason": "not built this time: see the checks"}
+        )
+
+
+def in_order(definition: AssetsDefinition, keys: Set[AssetKey]) -> list[AssetKey]:
+    """`keys` with parents before children: Dagster takes the outputs of one step in no other order."""
+    parents = {spec.key: {dep.asset_key for dep in spec.deps} for spec in definition.specs}
+    return [key for key in TopologicalSorter(parents).static_order() if key in keys]
 
 
 def _key_of(context: AssetExecutionContext, event: Any) -> AssetKey | None:
-    from dagster import AssetCheckResult, Output
+    from dagster import Output
 
     if isinstance(event, Output):
         return context.asset_key_for_output(event.output_name)
@@ -155,10 +174,11 @@ def _summary(invocation: Any) -> dict[str, int]:
     try:
         results = invocation.get_artifact("run_results.json")["results"]
     except (FileNotFoundError, KeyError, ValueError):
-        return {"models": 0, "tests": 0, "failures": 1}
+        return {"models": 0, "tests": 0, "failures": 1, "warnings": 0}
     kinds = [str(item["unique_id"]).split(".", 1)[0] for item in results]
     return {
         "models": sum(kind in ("model", "seed", "snapshot") for kind in kinds),
         "tests": sum(kind in ("test", "unit_test") for kind in kinds),
         "failures": sum(item["status"] in ("error", "fail", "runtime error") for item in results),
+        "warnings": sum(item["status"] == "warn" for item in results),
     }

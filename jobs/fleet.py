@@ -11,7 +11,6 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from ops_platform.fleet import Fleet
 
-
 # The whole warehouse, not only what the document reads: dbt's tests compare models with each other, and a
 # test whose other side was never built could only fail.
 WAREHOUSE = AssetSelection.groups("seeds", "staging", "intermediate", "marts", "metrics")

@@ -132,7 +132,7 @@ class SlackSource:
 
     def _messages(self, cursor: str | None, now: datetime) -> Iterator[Page]:
         self.skipped = {}
-        since = datetime.fromisoformat(cursor) - LOOK_BACK if cursor is not None else None
+        since = min(datetime.fromisoformat(cursor), now) - LOOK_BACK if cursor is not None else None
         oldest = now - self.history
         if since is not None:
             oldest = min(oldest, since)

@@ -87,7 +87,9 @@ class Fault:
 class FaultPlan:
     """The armed faults, oldest first. Safe from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, semantic: Mapping[str, frozenset[str]] | None = None) -> None:
+        """`semantic` names the faults each vendor side knows; any other name is refused. Without it, any goes."""
+        self._semantic = semantic
         self._lock = threading.Lock()
         self._armed: list[Fault] = []
         self._last = 0
@@ -100,6 +102,11 @@ class FaultPlan:
             raise FaultRefused('"fault" must name a fault, for example "http_429".')
         if vendor is not None and vendor not in VENDORS:
             raise FaultRefused(f'"vendor" must be one of {", ".join(VENDORS)} or absent, not {vendor!r}.')
+        if self._semantic is not None and not is_transport(name):
+            known = self._semantic.get(vendor or "", frozenset())
+            if name not in known:
+                whose = vendor or "no vendor"
+                raise FaultRefused(f'{whose} has no "fault" {name!r}; it has {", ".join(sorted(known))}.')
         match = request.get("match") or {}
         if not isinstance(match, dict) or set(match) - _MATCH_KEYS:
             raise FaultRefused(f'"match" may have the keys {", ".join(sorted(_MATCH_KEYS))}.')

@@ -30,6 +30,7 @@ from starlette.types import ASGIApp
 
 from sandbox.anthropic_api import AnthropicSide
 from sandbox.anthropic_api.side import API_KEY
+from sandbox.anthropic_api.side import SEMANTIC_FAULTS as ANTHROPIC_FAULTS
 from sandbox.clock import SandboxClock
 from sandbox.company import Company
 from sandbox.control import Control
@@ -39,12 +40,21 @@ from sandbox.hooks import Hooks
 from sandbox.ledger import SqliteLedger
 from sandbox.mutation import MutationRefused
 from sandbox.netsuite import NetSuiteSide
+from sandbox.netsuite.side import SEMANTIC_FAULTS as NETSUITE_FAULTS
 from sandbox.netsuite.tokens import Tokens
 from sandbox.options import Options
-from sandbox.shopify import ShopifySide
+from sandbox.shopify import ShopifySide, spoil
 from sandbox.slack import SlackSide
 from sandbox.slack.side import BOT_TOKEN
+from sandbox.slack.side import SEMANTIC_FAULTS as SLACK_FAULTS
 
+# The faults each vendor side applies by itself; transport faults are the gate's.
+SEMANTIC_FAULTS = {
+    "shopify": spoil.PAGE_FAULTS | spoil.REFUSALS | spoil.BULK_FAULTS | spoil.OAUTH_FAULTS,
+    "netsuite": NETSUITE_FAULTS,
+    "slack": SLACK_FAULTS,
+    "anthropic": ANTHROPIC_FAULTS,
+}
 HOST = "127.0.0.1"
 GRACE_SECONDS = 2
 
@@ -81,7 +91,7 @@ class Sandbox:
         self.clock = SandboxClock(options.clock, ticking=options.ticking)
         self.ledger = SqliteLedger(options.state, self.clock, seed=options.seed)
         try:
-            self.faults = FaultPlan()
+            self.faults = FaultPlan(SEMANTIC_FAULTS)
             # A new RSA key can take as long as the company; OpenSSL lets both go on at once.
             tokens = _Later(lambda: Tokens(options.state, self.clock, options.netsuite_key))
             self.company = load_company(options, options.clock)
@@ -238,6 +248,9 @@ def _server(sandbox: Sandbox, sock: socket.socket, ready: Any) -> _Server:
 
 def run(options: Options, announce: Any = None) -> int:
     """Serve until a signal, `POST /_sandbox/shutdown`, or the end of the parent. The exit code."""
+    if options.port_file is not None:
+        # One left by a killed process would name a port nobody serves.
+        options.port_file.unlink(missing_ok=True)
     sock = _listen(options.port)
     sandbox = Sandbox(options)
 

@@ -53,7 +53,8 @@ class Vendor:
             AssetSpec(
                 key=raw_key(stream),
                 description=(
-                    f"{stream.description} Raw {self.label} payloads in `raw_{self.name}.{stream.name}`, {stream.grain}."
+                    f"{stream.description} Raw {self.label} payloads in `raw_{self.name}.{stream.name}`, "
+                    f"{stream.grain}."
                 ),
                 group_name="raw",
                 owners=[f"team:{self.owner}"],
@@ -72,7 +73,9 @@ class Vendor:
             AssetCheckSpec("synced", asset=raw_key(stream), description="The last sync read the source to its end.")
             for stream in self.streams.values()
         ] + [
-            AssetCheckSpec("ties_out", asset=raw_key(stream), description="Counts and sums agree with the vendor's own.")
+            AssetCheckSpec(
+                "ties_out", asset=raw_key(stream), description="Counts and sums agree with the vendor's own."
+            )
             for stream in self.streams.values()
             if stream.ties_out
         ]
@@ -93,7 +96,9 @@ def raw_assets(vendors: Sequence[Vendor]) -> AssetsDefinition:
         can_subset=True,
         pool="vendors",
     )
-    def raw(context: AssetExecutionContext, warehouse: WarehouseResource, vendors: VendorsResource) -> Iterator[SyncEvent]:
+    def raw(
+        context: AssetExecutionContext, warehouse: WarehouseResource, vendors: VendorsResource
+    ) -> Iterator[SyncEvent]:
         # In the order of declaration: small reference entities first, so that a cut run keeps them.
         selected = {
             name: [stream for stream in streams if raw_key(stream) in context.selected_asset_keys]

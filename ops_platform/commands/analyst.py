@@ -25,4 +25,6 @@ def run_dbt(arguments: Sequence[str]) -> int:
     with connect() as connection:
         publish(connection, get_fleet(), clock.now())
     command = [dbt_executable(), *(arguments or ("--help",))]
-    return subprocess.run(command, cwd=DBT_PROJECT, env={**os.environ, **connection_environment()}, check=False).returncode
+    return subprocess.run(
+        command, cwd=DBT_PROJECT, env={**os.environ, **connection_environment()}, check=False
+    ).returncode

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
 import os
 import subprocess
@@ -54,18 +53,16 @@ def scenario_for(orders: Path | None, base: Path) -> Scenario:
         return Scenario(base / "demo", COMPANY_CLOCK, None, None, None)
     path = orders.expanduser().resolve()
     last = last_order_day(path)
-    return Scenario(
-        base / "demo-orders", f"{last + timedelta(days=1)}T06:00:00+00:00", "Europe/London", "GBP", path
-    )
+    return Scenario(base / "demo-orders", f"{last + timedelta(days=1)}T06:00:00+00:00", "Europe/London", "GBP", path)
 
 
 def last_order_day(path: Path) -> date:
     """The newest `InvoiceDate` of an orders file (CSV, plain or gzipped)."""
     if not path.is_file():
         raise ConfigurationError(f"there is no file {path}: give --orders a CSV, plain or gzipped")
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    reading = gzip.open if path.suffix == ".gz" else open
     try:
-        with io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as text:
+        with reading(path, "rt", encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(text)
             header = next(reader, [])
             if "InvoiceDate" not in header:
@@ -184,7 +181,9 @@ def demo(orders: Path | None, *, as_json: bool) -> int:
             before = len(_posts(url))
             with steps.step("job ops_pulse: sync → dbt → evidence → pulse → Slack"):
                 outcome = run_job("ops_pulse")
-            return _show(scenario, url, outcome.run_id, outcome.failures, outcome.failed_checks, began, before, as_json=as_json)
+            return _show(
+                scenario, url, outcome.run_id, outcome.failures, outcome.failed_checks, began, before, as_json=as_json
+            )
         finally:
             running.__exit__(None, None, None)
 
@@ -228,7 +227,8 @@ def _show(
             json.dumps(
                 {
                     "run_id": run_id, "succeeded": not failures, "failures": list(failures),
-                    "failed_checks": list(failed_checks), "slack_messages": len(posts), "posted_now": len(posts) - before,
+                    "failed_checks": list(failed_checks),
+                    "slack_messages": len(posts), "posted_now": len(posts) - before,
                     "files": [str(path) for path in pulse_files()], "seconds": round(time.monotonic() - began, 1),
                 }
             )

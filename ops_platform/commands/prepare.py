@@ -51,9 +51,11 @@ def _roles_exist(connection: object) -> bool:
 
     from ops_platform.database.roles import ANALYST
 
-    row = cast("psycopg.Connection[Any]", connection).execute(
-        "select 1 from pg_roles where rolname = %s", (ANALYST,)
-    ).fetchone()
+    row = (
+        cast("psycopg.Connection[Any]", connection)
+        .execute("select 1 from pg_roles where rolname = %s", (ANALYST,))
+        .fetchone()
+    )
     return row is not None
 
 

@@ -71,13 +71,19 @@ def preview_document() -> Document:
     from ops_platform.documents.pulse import compose_pulse
     from ops_platform.evidence.pulse import Operations, build_pulse_bundle
     from ops_platform.fleet import get_fleet
+    from ops_platform.warehouse.dbt import unproven_since
     from ops_platform.writing.draft import brief_for
     from ops_platform.writing.rules import RulesWriter
 
     fleet = get_fleet()
     with connect(role=WRITER_READER) as connection:
         bundle = build_pulse_bundle(
-            connection, clock.now(), company_profile(fleet), Operations(tokens_budget=fleet.budget.tokens_per_cycle)
+            connection,
+            clock.now(),
+            company_profile(fleet),
+            Operations(
+                tokens_budget=fleet.budget.tokens_per_cycle, unproven_since=unproven_since(connection, clock.now())
+            ),
         )
     return compose_pulse(bundle, RulesWriter().write(bundle, brief_for(bundle)))
 

@@ -55,9 +55,7 @@ def run_job(name: str) -> RunOutcome:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={"ops/started_by": "command line"},
         )
-        failures = tuple(
-            f"{event.step_key}: {_reason(event)}" for event in result.all_events if event.is_step_failure
-        )
+        failures = tuple(f"{event.step_key}: {_reason(event)}" for event in result.all_events if event.is_step_failure)
         checks = tuple(
             f"{event.asset_check_evaluation_data.asset_key.to_user_string()}.{event.asset_check_evaluation_data.check_name}"
             for event in result.all_events

@@ -95,7 +95,7 @@ def _data_findings() -> list[Finding]:
                 old = now - fresh > timedelta(hours=source.stale_after_hours)
                 findings.append(
                     Finding(
-                        source.label, "", "failed" if old else "ok", f"{count} streams, fresh to {fresh:%Y-%m-%d %H:%M} UTC",
+                        source.label, "", "failed" if old else "ok", f"{count} streams, fresh to {fresh:%F %H:%M} UTC",
                         f"run `ops sync {vendor}` and read its error" if old else "",
                     )
                 )  # fmt: skip
@@ -118,7 +118,9 @@ def _data_findings() -> list[Finding]:
             )  # fmt: skip
         untied = connection.execute("select count(*) from ops.tie_outs where status = 'mismatched'").fetchone()
         if untied and untied[0]:
-            findings.append(Finding("tie-out", "", "failed", f"{untied[0]} days differ from the source", "see ops.tie_outs"))
+            findings.append(
+                Finding("tie-out", "", "failed", f"{untied[0]} days differ from the source", "see ops.tie_outs")
+            )
         bad = connection.execute("select count(*) from ops.quarantine where resolved_at is null").fetchone()
         if bad and bad[0]:
             findings.append(Finding("quarantine", "", "warning", f"{bad[0]} records wait", "see ops.quarantine"))

@@ -5,6 +5,7 @@ Belongs here: how progress and errors look. Does not belong here: what they say.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ class Steps:
     def _line(self, text: str) -> None:
         if not self.live:
             return
-        columns = click.get_terminal_size()[0] if hasattr(click, "get_terminal_size") else 100
+        columns = shutil.get_terminal_size((100, 24)).columns
         shown = f"… {text}"[: columns - 1]
         click.echo("\r" + shown.ljust(self._width), nl=False, err=True)
         self._width = len(shown)

@@ -54,8 +54,8 @@ def address(database: str = WAREHOUSE, settings: Settings | None = None) -> Addr
     parts = urlsplit(database_url(database, settings))
     query = dict(parse_qsl(parts.query))
     return Address(
-        host=query.pop("host", None) or parts.hostname or "localhost",
-        port=int(query.pop("port", None) or parts.port or 5432),
+        host=query.pop("host", "") or parts.hostname or "localhost",
+        port=int(query.pop("port", "") or parts.port or 5432),
         user=unquote(parts.username or "postgres"),
         password=unquote(parts.password or ""),
         database=database,

@@ -77,7 +77,9 @@ class StagedLoad:
                 encoded = self._encode(record.payload)
                 identity = record.id.encode("utf-8")
             except (TypeError, ValueError, UnicodeEncodeError, RecursionError) as error:
-                rejected.append(Rejected("not_json", f"cannot be written as JSON: {error}", ascii(record.payload), record.id))
+                rejected.append(
+                    Rejected("not_json", f"cannot be written as JSON: {error}", ascii(record.payload), record.id)
+                )
                 continue
             if not identity or b"\x00" in identity:
                 rejected.append(Rejected("missing_id", "the id is empty or has a NUL", encoded.decode(), None))
@@ -177,7 +179,9 @@ class StagedLoad:
         import psycopg.errors
 
         found: list[Rejected] = []
-        first, last = self.connection.execute("select min(position), max(position) from pg_temp.incoming").fetchone() or (
+        first, last = self.connection.execute(
+            "select min(position), max(position) from pg_temp.incoming"
+        ).fetchone() or (
             0,
             -1,
         )
@@ -187,7 +191,8 @@ class StagedLoad:
             try:
                 with self.connection.transaction():
                     self.connection.execute(
-                        "select count(payload::jsonb) from pg_temp.incoming where position between %s and %s", (low, high)
+                        "select count(payload::jsonb) from pg_temp.incoming where position between %s and %s",
+                        (low, high),
                     )
             except (psycopg.errors.DataError, psycopg.errors.ProgramLimitExceeded) as error:
                 if low < high:
@@ -225,7 +230,8 @@ class StagedLoad:
         done = self.connection.execute(
             sql.SQL(
                 "update {target} as landed set deleted_at = %(now)s, last_seen_at = %(now)s, sync_id = %(sync)s"
-                " where deleted_at is null and not exists (select 1 from pg_temp.incoming where incoming.id = landed.id)"
+                " where deleted_at is null"
+                " and not exists (select 1 from pg_temp.incoming where incoming.id = landed.id)"
             ).format(target=self._target),
             {"now": now, "sync": self.sync_id},
         )

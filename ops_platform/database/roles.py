@@ -102,7 +102,9 @@ def _grant_evidence(connection: psycopg.Connection[Any], role: str) -> None:
     connection.execute(f"alter default privileges in schema metrics grant select on tables to {role}".encode())
     present = {
         name
-        for (name,) in connection.execute("select table_name from information_schema.tables where table_schema = 'marts'")
+        for (name,) in connection.execute(
+            "select table_name from information_schema.tables where table_schema = 'marts'"
+        )
     }
     for mart in EVIDENCE_MARTS:
         if mart in present:

@@ -302,7 +302,10 @@ def _service_account() -> str:
         pwd.getpwnam(SERVICE_ACCOUNT)
     except KeyError:
         made = subprocess.run(
-            ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVICE_ACCOUNT],
+            [
+                "useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin",
+                SERVICE_ACCOUNT,
+            ],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if made.returncode not in (0, 9):  # 9: another process made it meanwhile

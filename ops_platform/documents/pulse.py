@@ -289,7 +289,7 @@ def _division_text(bundle: Bundle, row: Row) -> RichText:
     parts: list[RichText] = [rich(f"{lead.label} ", claim(bundle, lead.id))]
     if row.mark == "attention":
         parts.append(_against(bundle, lead, row.texts.get("against", "")))
-    elif "second" in row.facts:
+    elif row.mark == "ok" and "second" in row.facts:
         second = bundle.fact(row.facts["second"])
         parts.append(rich(f"{second.label.lower()} ", claim(bundle, second.id)))
     if "unknown" in row.facts:
@@ -324,6 +324,8 @@ def _footer(bundle: Bundle, draft: WrittenText, blocks: tuple[Block, ...]) -> tu
         items.append(_join([counted, *(_source(bundle, row) for row in bundle.rows("sources"))], " · "))
     items.append(_operations(bundle, draft))
     items += [rich(note) for note in bundle.notes if note.startswith(("not readable", "metric "))]
+    if "warehouse_unproven" in bundle.notes:
+        items.append(rich("⚠ the last build of the warehouse did not pass its tests: its numbers are withheld"))
     if "empty_warehouse" in bundle.notes:
         items.append(rich("the warehouse has not been built yet"))
     return tuple(items)
@@ -348,7 +350,7 @@ def _operations(bundle: Bundle, draft: WrittenText) -> RichText:
     used, budget = bundle.get("tokens_used"), bundle.get("tokens_budget")
     if used is not None and used.known:
         bound = rich(" of ", claim(bundle, budget.id)) if budget is not None and budget.known else ()
-        parts.append(rich(claim(bundle, used.id), bound, " tokens"))
+        parts.append(rich(claim(bundle, used.id), bound, " tokens in the day before"))
     else:
         parts.append(rich("tokens unknown"))
     cost = f", {draft.tokens:,} tokens" if draft.tokens else ""

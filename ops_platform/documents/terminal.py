@@ -195,7 +195,7 @@ def _statuses(lines: tuple[StatusLine, ...], width: int, paint: _Paint) -> Itera
         label = clean(line.label)
         gap = " " * (size - display_width(label))
         lead = f"{paint(MARKS[line.state], _COLOURS[line.state])} {_each_word(label, '1', paint)}{gap}  "
-        indent = " " * (visible_width(lead) if width >= 60 else 4)
+        indent = " " * (min(visible_width(lead), width // 2) if width >= 60 else 4)
         yield from wrapped(_inline(line.text, paint), width, first=lead, rest=indent)
 
 
@@ -219,6 +219,8 @@ def visible_width(text: str) -> int:
 
 def wrapped(text: str, width: int, first: str = "", rest: str = "") -> Iterator[str]:
     """The text in lines of at most `width` columns, the first led by `first`, the others by `rest`."""
+    if visible_width(first) > width:
+        first, text = "", f"{first} {text}"
     line, used, empty = first, visible_width(first), True
     for word in (word for word in text.split(" ") if word):
         size = visible_width(word)

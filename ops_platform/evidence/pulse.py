@@ -14,7 +14,7 @@ Lists: `late`, `inventory`, `messages`, `divisions`, `sources`, `health_unknown`
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -76,12 +76,14 @@ CORE = (
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """What only the scheduler and the budget know: jobs due and run well in the last day, and the token bound
-    of a cycle. None is unknown."""
+    """What only the scheduler, the budget and the build know: jobs due and run well in the last day, the token
+    bound of a cycle; None is unknown. `unproven_since` is set when the newest build did not pass its tests:
+    the moment of the last one that did, after which no number of the warehouse is published."""
 
     jobs_due: int | None = None
     jobs_nominal: int | None = None
     tokens_budget: int | None = None
+    unproven_since: datetime | None = None
 
 
 def build_pulse_bundle(
@@ -101,7 +103,8 @@ def build_pulse_bundle(
         warehouse.probe(_RELATIONS)
         days = max((calendar.today - calendar.month_start).days, 9)
         reader = MetricReader(warehouse, calendar, company, days=days, dimensions=("all", "bucket"))
-        gathering = _Gathering(warehouse, reader, calendar, company)
+        operations = operations or Operations()
+        gathering = _Gathering(warehouse, reader, calendar, company, operations.unproven_since)
         gathering.metric_facts()
         gathering.month_to_date()
         gathering.health()
@@ -109,7 +112,7 @@ def build_pulse_bundle(
         gathering.inventory()
         gathering.messages()
         gathering.sources()
-        gathering.operations(operations or Operations())
+        gathering.operations(operations)
         gathering.divisions()
     return gathering.bundle()
 
@@ -117,7 +120,15 @@ def build_pulse_bundle(
 class _Gathering:
     """Collects facts and rows in the order in which the pulse uses them."""
 
-    def __init__(self, warehouse: Warehouse, reader: MetricReader, calendar: Calendar, company: CompanyProfile) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        reader: MetricReader,
+        calendar: Calendar,
+        company: CompanyProfile,
+        unproven_since: datetime | None = None,
+    ) -> None:
+        self.unproven_since = unproven_since
         self.warehouse = warehouse
         self.reader = reader
         self.calendar = calendar
@@ -131,6 +142,8 @@ class _Gathering:
         notes = [*self.notes, *self.reader.notes]
         if not self.warehouse.has(METRIC_TABLE):
             notes.append("empty_warehouse")
+        if self.unproven_since is not None:
+            notes.append("warehouse_unproven")
         return Bundle(
             kind=KIND,
             period=self.calendar.day_period(self.calendar.yesterday),
@@ -142,6 +155,11 @@ class _Gathering:
         )
 
     def add(self, fact: Fact) -> Fact:
+        if self.unproven_since is not None and fact.source.relation.startswith(("metrics.", "marts.")):
+            fact = replace(
+                fact, value=None, text=None, day=None, comparisons=(), status="unknown", superlative=None,
+                unknown_since=min(self.unproven_since, fact.unknown_since or self.unproven_since),
+            )  # fmt: skip
         self.facts[fact.id] = fact
         return fact
 
@@ -246,10 +264,11 @@ class _Gathering:
             )
         )
         low, high = (finite(row["score_low"]), finite(row["score_high"])) if row else (None, None)
-        if score is not None and low is not None and high is not None:
+        scored = score is not None and self.unproven_since is None
+        if scored and low is not None and high is not None:
             self.add(Fact(id="health_low", label="Low end of the health band", value=low, **common))
             self.add(Fact(id="health_high", label="High end of the health band", value=high, **common))
-        self._attribution(score is not None)
+        self._attribution(scored)
 
     def _last_scored(self) -> datetime | None:
         if not self.warehouse.has(_HEALTH):
@@ -398,7 +417,7 @@ class _Gathering:
         fresh = fresh_to is not None and self.calendar.as_of - fresh_to <= timedelta(hours=self._limit("slack"))
         source = Source(_MESSAGES, query, (("as_of", self.calendar.as_of.astimezone(UTC).isoformat()),))
         common: dict[str, Any] = {"direction": "down_is_good", "fresh_to": fresh_to, "source": source}
-        if not self.warehouse.has(_MESSAGES) or not fresh:
+        if not self.warehouse.has(_MESSAGES) or not fresh or self.unproven_since is not None:
             self.add(
                 Fact(
                     id="messages_waiting",

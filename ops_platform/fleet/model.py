@@ -18,7 +18,9 @@ from ops_platform.failures import ConfigurationError
 from ops_platform.settings import Settings, get_settings
 
 # YAML reads 0.20 as a binary float; money and rates must not pass through one.
-Exact = Annotated[Decimal, BeforeValidator(lambda value: Decimal(str(value)) if isinstance(value, int | float) else value)]
+Exact = Annotated[
+    Decimal, BeforeValidator(lambda value: Decimal(str(value)) if isinstance(value, int | float) else value)
+]
 ChannelKey = Literal["executive", "team", "alerts"]
 
 
@@ -130,7 +132,9 @@ class Fleet(_Entry):
             problems.append("channels must be executive, team and alerts")
         for kind, entries in (("division", self.divisions), ("job", self.jobs)):
             problems += [
-                f"{kind} {name}: there is no bot {entry.bot!r}" for name, entry in entries.items() if entry.bot not in self.bots
+                f"{kind} {name}: there is no bot {entry.bot!r}"
+                for name, entry in entries.items()
+                if entry.bot not in self.bots
             ]
         if problems:
             raise ValueError("; ".join(problems))

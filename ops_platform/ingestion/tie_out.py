@@ -52,7 +52,10 @@ def landed_totals(
 
 
 def compare(
-    source: Sequence[ControlTotal], landed: dict[date, tuple[int, Decimal | None]], entity: str, days: Sequence[date] | None
+    source: Sequence[ControlTotal],
+    landed: dict[date, tuple[int, Decimal | None]],
+    entity: str,
+    days: Sequence[date] | None,
 ) -> list[Comparison]:
     """Put both sides side by side; a day known to one side only is compared with nothing."""
     said = {total.day or WHOLE_ENTITY: total for total in source if total.entity == entity}
@@ -68,7 +71,13 @@ def compare(
             amount = None
         result.append(
             Comparison(
-                entity, day, total.count if total else 0, count, source_amount, amount, total.currency if total else None
+                entity,
+                day,
+                total.count if total else 0,
+                count,
+                source_amount,
+                amount,
+                total.currency if total else None,
             )
         )
     return result

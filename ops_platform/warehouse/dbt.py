@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,8 @@ def build_fingerprint(connection: psycopg.Connection[Any], selection: str) -> st
         "select vendor, stream, max(id) from ops.sync_runs where status = 'succeeded'"
         " and inserted + updated + deleted > 0 group by 1, 2 order by 1, 2",
         "select vendor, stream, entity, day, status from ops.tie_outs where status <> 'matched' order by 1, 2, 3, 4",
-        "select vendor, stream, (fresh_to at time zone company.timezone)::date from ops.cursors, ops.company order by 1, 2",
+        "select vendor, stream, (fresh_to at time zone company.timezone)::date from ops.cursors, ops.company"
+        " order by 1, 2",
         "select vendor, connected from ops.connections order by 1",
         "select name, timezone, currency, date_trunc('hour', as_of)::text from ops.company",
         "select name, value::text from ops.thresholds order by 1",
@@ -113,6 +115,22 @@ def build_fingerprint(connection: psycopg.Connection[Any], selection: str) -> st
 
 
 def last_good_fingerprint(connection: psycopg.Connection[Any]) -> str | None:
-    """The fingerprint of the newest build, if that build succeeded."""
-    row = connection.execute("select fingerprint, status from ops.warehouse_builds order by id desc limit 1").fetchone()
-    return row[0] if row is not None and row[1] == "succeeded" else None
+    """The fingerprint of the newest build, if that build passed every test without a warning."""
+    row = connection.execute(
+        "select fingerprint, status, warnings from ops.warehouse_builds order by id desc limit 1"
+    ).fetchone()
+    return row[0] if row is not None and row[1] == "succeeded" and row[2] == 0 else None
+
+
+def unproven_since(connection: psycopg.Connection[Any], now: datetime) -> datetime | None:
+    """None when the newest build passed its tests; else the moment of the last one that did (`now` when none).
+
+    A build that failed leaves tables that were never proven whole: no number of theirs is published."""
+    row = connection.execute(
+        "select status, (select max(finished_at) from ops.warehouse_builds where status = 'succeeded')"
+        " from ops.warehouse_builds order by id desc limit 1"
+    ).fetchone()
+    if row is None or row[0] == "succeeded":
+        return None
+    good: datetime | None = row[1]
+    return min(good, now) if good is not None else now

@@ -101,6 +101,26 @@ class CycleUse:
 
 
 @dataclass(frozen=True, slots=True)
+class CostLine:
+    """Spending of one job on one model. `delivered` counts the documents that are in their channel; `unsettled` the
+    calls whose cost nobody knows."""
+
+    bot: str
+    purpose: str
+    model: str
+    calls: int
+    tokens: int
+    cost_usd: Decimal
+    delivered: int
+    unsettled: int
+
+    @property
+    def per_output(self) -> Decimal | None:
+        """US dollars per delivered document; None where none was delivered."""
+        return self.cost_usd / self.delivered if self.delivered else None
+
+
+@dataclass(frozen=True, slots=True)
 class Allowance:
     """Who asks, for what, on whose account: the names a reservation is counted under, and the purpose's bound."""
 
@@ -152,6 +172,7 @@ class TokenBudget:
             raise ValueError(f"a reservation of {tokens} tokens reserves nothing")
         with self._connect() as conn, conn.transaction():
             conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", (_CYCLE_LOCK, allowance.cycle))
+            _free_abandoned(conn, ABANDONED_AFTER)
             row = conn.execute(
                 f"""select coalesce(sum({_COUNTED}), 0),
                     coalesce(sum({_COUNTED}) filter (where bot = %(bot)s), 0),
@@ -224,14 +245,11 @@ class TokenBudget:
         self._settle(reservation, "outcome = %(outcome)s", {"outcome": outcome})
 
     def release_abandoned(self, older_than: timedelta = ABANDONED_AFTER) -> int:
-        """Free the reservations nobody settled for so long; returns how many. They keep what is known of them."""
+        """Free the reservations nobody settled for so long; returns how many. They keep what is known of them.
+
+        Every `reserve` does so too."""
         with self._connect() as conn, conn.transaction():
-            freed = conn.execute(
-                """update ops.token_ledger set state = 'released', settled_at = %(now)s,
-                   outcome = coalesce(outcome, 'abandoned') where state = 'reserved' and created_at < %(limit)s""",
-                {"now": _wall_clock(), "limit": _wall_clock() - older_than},
-            )
-            return freed.rowcount
+            return _free_abandoned(conn, older_than)
 
     def use(self, cycle: str) -> CycleUse:
         """What `cycle` has taken so far."""
@@ -261,6 +279,25 @@ class TokenBudget:
             ).fetchone()
         return int(row[0]) if row else 0
 
+    def costs(self, since: datetime) -> list[CostLine]:
+        """What was spent since `since`, per bot, job and model, dearest first, beside what of it was delivered."""
+        with self._connect() as conn:
+            rows = conn.execute(
+                """select l.bot, l.purpose, l.model, count(*),
+                       sum(l.input_tokens + l.output_tokens + l.cache_read_tokens + l.cache_write_tokens),
+                       sum(l.cost_usd),
+                       count(distinct l.document_id) filter (where exists (
+                           select 1 from ops.outbox o where o.document_id = l.document_id and o.state = 'sent')),
+                       count(*) filter (where l.state = 'reserved')
+                   from ops.token_ledger l where l.created_at >= %s
+                   group by l.bot, l.purpose, l.model order by sum(l.cost_usd) desc, l.bot, l.purpose, l.model""",
+                (since,),
+            ).fetchall()
+        return [
+            CostLine(bot, job, model, int(n), int(t), cost, int(d), int(u))
+            for bot, job, model, n, t, cost, d, u in rows
+        ]
+
     def attach(self, ledger_ids: list[int], document_id: int) -> None:
         """Say which document the calls were for: the cost of an output is then a query."""
         with self._connect() as conn, conn.transaction():
@@ -274,6 +311,15 @@ class TokenBudget:
             )
             if done.rowcount != 1:
                 raise OpsError(f"reservation {reservation.id} was settled before: a call is accounted for once")
+
+
+def _free_abandoned(conn: psycopg.Connection[Any], older_than: timedelta) -> int:
+    freed = conn.execute(
+        """update ops.token_ledger set state = 'released', settled_at = %(now)s,
+           outcome = coalesce(outcome, 'abandoned') where state = 'reserved' and created_at < %(limit)s""",
+        {"now": _wall_clock(), "limit": _wall_clock() - older_than},
+    )
+    return freed.rowcount
 
 
 def _wall_clock() -> datetime:

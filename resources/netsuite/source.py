@@ -65,7 +65,7 @@ class NetSuiteSource:
         table = TABLES[stream.name]
         conditions: tuple[str, ...] = ()
         if cursor is not None and table.changed and not stream.full_refresh:
-            conditions = (self._changed_since(table, datetime.fromisoformat(cursor) - stream.look_back),)
+            conditions = (self._changed_since(table, min(datetime.fromisoformat(cursor), now) - stream.look_back),)
         spent = self.client.cost
         for rows in self._rows(table, conditions):
             page = self._page(table, rows, now)

@@ -84,8 +84,8 @@ class BulkRunner:
     def run(self, name: str, search: str | None) -> Finished:
         """Run the bulk operation `name` and return its file, whole. The caller closes the file.
 
-        Raises `BulkUnavailable` where paging may still do, `PermanentFailure` where the app may not read the
-        entity, `TransientFailure` where the file could not be fetched."""
+        Raises `BulkUnavailable` where paging may still do (or will say better what is wrong) and
+        `TransientFailure` where the file could not be fetched."""
         identity = self._start(name, bulk_query(name, search))
         state = self._wait(name, identity)
         began = _moment(state.get("createdAt"))
@@ -135,11 +135,9 @@ class BulkRunner:
             if status == "COMPLETED":
                 return state
             if status == "FAILED":
-                # `partialDataUrl` holds what came before the failure. A part is never taken for the whole.
-                code = state.get("errorCode")
-                if code == "ACCESS_DENIED":
-                    raise PermanentFailure(f"shopify: {name}: access denied; grant the app the scope of this entity")
-                raise BulkUnavailable(f"{name} failed ({code})")
+                # `partialDataUrl` holds what came before the failure. A part is never taken for the whole. On
+                # ACCESS_DENIED the page that is asked for instead will name the scope that lacks.
+                raise BulkUnavailable(f"{name} failed ({state.get('errorCode')})")
             if status in ("CANCELED", "EXPIRED"):
                 raise BulkUnavailable(f"{name} ended as {status}")
             if clock() - started > self.patience:

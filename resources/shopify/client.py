@@ -294,6 +294,8 @@ class ShopifyClient:
         walked = 0
         while True:
             size = gauge.largest(largest_page)
+            if resume is not None:
+                size = min(size, LONGEST_WALK - walked)
 
             def accept(data: JsonObject, after: str | None = after, previous: tuple[Any, ...] = previous) -> None:
                 check_page(data.get(root), name, after, seen, previous)
@@ -321,9 +323,10 @@ class ShopifyClient:
             after = info["endCursor"]
             seen.add(str(after))
             if walked >= LONGEST_WALK and resume is not None and nodes:
+                walked = 0
                 following = resume(nodes[-1])
                 if following is not None and following != search:
-                    search, after, walked = following, None, 0
+                    search, after = following, None
                     seen.clear()
                     previous = ()
 

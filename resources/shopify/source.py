@@ -72,9 +72,9 @@ class ShopifySource:
         self._spent_before = self.client.spent
         self.shop()
         if stream.name == "shop":
-            yield self._page([self.client.run("Shop")["shop"]], entity, None)
+            yield self._page([self.client.run("Shop")["shop"]], entity, now)
             return
-        search = None if stream.full_refresh else self._search(entity, cursor)
+        search = None if stream.full_refresh else self._search(entity, cursor, now)
         if self.bulk_first and entity.bulk is not None and search is None:
             try:
                 yield from self._bulk_pages(entity, None, now)
@@ -85,26 +85,27 @@ class ShopifySource:
                 return
         yield from self._walk_pages(entity, search, now, may_switch=self.bulk_first)
 
-    def _search(self, entity: Entity, cursor: str | None) -> str | None:
+    def _search(self, entity: Entity, cursor: str | None, now: datetime) -> str | None:
         if cursor is None:
             return None
-        since = datetime.fromisoformat(cursor)
+        # A cursor ahead of the clock (which was set back, or was the vendor's mistake) must not hide what comes.
+        since = min(datetime.fromisoformat(cursor), now)
         return search_since(entity, since - entity.stream.look_back)
 
     def _walk_pages(self, entity: Entity, search: str | None, now: datetime, *, may_switch: bool) -> Iterator[Page]:
         """Walk, and hold what was found against the vendor's own count: a page that came short says nothing."""
         expected = self._expected(entity, search)
         for _ in range(2):
-            seen: set[str] = set()
-            whole = yield from self._walk_once(entity, search, now, may_switch, seen)
-            if whole or expected is None or len(seen) >= expected:
+            state = Walk()
+            whole = yield from self._walk_once(entity, search, now, may_switch, state)
+            if whole or expected is None or state.nodes_read >= expected:
                 return
             # Records can have been deleted meanwhile; then the count has fallen too.
             again = self._expected(entity, search)
             expected = expected if again is None else min(expected, again)
-            if len(seen) >= expected:
+            if state.nodes_read >= expected:
                 return
-            log.warning("shopify: %s: %d of %d came; once more", entity.stream.name, len(seen), expected)
+            log.warning("shopify: %s: %d of %d came; once more", entity.stream.name, state.nodes_read, expected)
         raise TransientFailure(
             f"shopify: {entity.stream.name}: the listing ends before the {expected} records that the shop counts"
         )
@@ -118,10 +119,9 @@ class ShopifySource:
         return int(answer["count"]) if exact else None
 
     def _walk_once(
-        self, entity: Entity, search: str | None, now: datetime, may_switch: bool, seen: set[str]
+        self, entity: Entity, search: str | None, now: datetime, may_switch: bool, state: Walk
     ) -> Generator[Page, None, bool]:
-        """One walk; adds what it found to `seen`. True when a bulk operation, which counts itself, took over."""
-        state = Walk()
+        """One walk, whose progress is in `state`. True when a bulk operation, which counts itself, took over."""
         latest: datetime | None = None
         walk = self.client.walk(
             entity.page,
@@ -131,8 +131,7 @@ class ShopifySource:
             state=state,
         )
         for nodes in walk:
-            seen.update(_known_id(node) or f"without id {len(seen)}" for node in nodes)
-            page = self._page(nodes, entity, None if entity.cursor_order == "updated_at" else now)
+            page = self._page(nodes, entity, now)
             latest = max((record.updated_at for record in page.records if record.updated_at), default=latest)
             yield page
             long = state.nodes_read >= LONGEST_WALK_BEFORE_BULK or state.next_wait > LONGEST_WAIT_BEFORE_BULK
@@ -152,7 +151,7 @@ class ShopifySource:
         finished = self.bulk.run(entity.bulk, search)
         # Objects are read over minutes and one that changes meanwhile may have been read before the change:
         # nothing later than the begin may become the cursor.
-        ceiling = finished.began or now
+        ceiling = min(finished.began or now, now)
         if finished.file is None:
             yield Page([], api_cost=self._cost())
             return
@@ -208,7 +207,7 @@ class ShopifySource:
                     refund["orderAdjustments"] = node["orderAdjustments"]
         self._complete(pending)
 
-    def _page(self, nodes: Sequence[Any], entity: Entity, ceiling: datetime | None) -> Page:
+    def _page(self, nodes: Sequence[Any], entity: Entity, ceiling: datetime) -> Page:
         """One answered page: lists followed to their end, every object checked."""
         pending: list[Unfinished] = []
         good: list[JsonObject] = []
@@ -237,7 +236,7 @@ class ShopifySource:
             )
 
     def _checked(
-        self, objects: Sequence[JsonObject], entity: Entity, ceiling: datetime | None, sizes: Sequence[int] | None
+        self, objects: Sequence[JsonObject], entity: Entity, ceiling: datetime, sizes: Sequence[int] | None
     ) -> Page:
         records: list[Record] = []
         refused: list[Rejected] = []
@@ -261,7 +260,7 @@ class ShopifySource:
                 latest = updated
         cursor = None
         if latest is not None and not entity.stream.full_refresh:
-            cursor = utc_text(min(latest, ceiling) if ceiling is not None else latest)
+            cursor = utc_text(min(latest, ceiling))
         return Page(records, refused, cursor, self._cost())
 
     def _cost(self) -> Decimal:
@@ -287,14 +286,13 @@ class ShopifySource:
         name = entity.ids_page or entity.page
         variables: dict[str, Any] = {} if entity.ids_page else dict(entity.variables)
         expected = self._expected(entity, None)
-        seen: set[str] = set()
-        for nodes in self.client.walk(name, entity.root, {**variables, "query": None}, resume=_resume_by_id):
+        state = Walk()
+        walk = self.client.walk(name, entity.root, {**variables, "query": None}, resume=_resume_by_id, state=state)
+        for nodes in walk:
             for node in nodes:
-                identity = gid(node.get("id"))
-                seen.add(identity)
-                yield identity
-        if expected is not None and len(seen) < min(expected, self._expected(entity, None) or 0):
-            raise TransientFailure(f"shopify: {stream.name}: only {len(seen)} of {expected} ids came")
+                yield gid(node.get("id"))
+        if expected is not None and state.nodes_read < min(expected, self._expected(entity, None) or 0):
+            raise TransientFailure(f"shopify: {stream.name}: only {state.nodes_read} of {expected} ids came")
 
     # -- tie-out --------------------------------------------------------------------------------------------
 

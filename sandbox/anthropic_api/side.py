@@ -32,7 +32,7 @@ API_KEY = "sk-ant-sandbox"
 MIN_CACHED_TOKENS = 1024
 MAX_BATCH = 100_000
 MODE_POINT = "anthropic.mode"
-_MODE_FAULTS = frozenset({"anthropic.mode", "mode", *MODES})
+SEMANTIC_FAULTS = frozenset({"anthropic.mode", "mode", *MODES})
 # Requests and input tokens a minute.
 LIMITS = {"generous": (4_000, 4_000_000, 400_000), "standard": (50, 50_000, 10_000)}
 
@@ -296,7 +296,7 @@ class AnthropicSide:
 
     def _mode(self) -> str:
         """How the stub is to behave: a fault named after a mode, or "anthropic.mode" with a `mode`."""
-        fault = self._faults.take_fault("anthropic", MODE_POINT, _MODE_FAULTS)
+        fault = self._faults.take_fault("anthropic", MODE_POINT, SEMANTIC_FAULTS)
         if fault is None:
             return "honest"
         mode = fault.name if fault.name in MODES else str(fault.options.get("mode", "honest"))

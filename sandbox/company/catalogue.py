@@ -90,7 +90,6 @@ class Demand:
     cost_cents: int
     popularity: float
     care: float
-    launched: date | None = None
 
 
 # title, kind, sku stem, options with the suffixes of their SKUs, price, cost, supplier, popularity of the family

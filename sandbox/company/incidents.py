@@ -64,7 +64,7 @@ def _set_plans(number: int) -> list[Plan]:
     return [
         Plan(number + 1, "channel_drop", day(8), day(11), 0.30, channel="amazon"),
         Plan(number + 2, "late_wave", day(9), day(10), 13.0, location_id=RENO.id),
-        Plan(number + 3, "refund_spike", day(12), day(14), 0.5, sku="NB-DRFT-BLK"),
+        Plan(number + 3, "refund_spike", day(13), day(15), 0.5, sku="NB-DRFT-BLK"),
         Plan(number + 4, "stock_out", day(15), day(25), 0.0, sku="NB-ARC1-BLK"),
         Plan(number + 5, "erp_gap", day(17), day(17), 0.22),
         Plan(number + 6, "erp_double", day(18), day(18), 1.0),

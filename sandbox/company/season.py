@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
-from sandbox.company.catalogue import FIRST_DAY, ZONE
+from sandbox.company.catalogue import ZONE
 from sandbox.company.chance import cumulative
 
 _MIDDLE = date(2025, 11, 15)
@@ -158,18 +158,3 @@ def day_bounds(day: date) -> tuple[datetime, datetime]:
 def local(day: date, hour: int, minute: int = 0, second: int = 0) -> datetime:
     """A wall-clock time of the company's zone, in UTC."""
     return datetime.combine(day, time(hour, minute, second), ZONE).astimezone(UTC)
-
-
-__all__ = [
-    "CHANNEL_SHARE",
-    "FIRST_DAY",
-    "HOURS",
-    "Promotion",
-    "black_friday",
-    "day_bounds",
-    "expected_orders",
-    "growth",
-    "local",
-    "promotions_from",
-    "season",
-]

@@ -80,7 +80,7 @@ class Database:
         if self._db is not None:
             return self._db
         db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        db.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {STORAGE}")
+        db.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA case_sensitive_like=ON; {STORAGE}")
         db.execute("BEGIN")
 
         def write(table: str, rows: list[Row]) -> None:

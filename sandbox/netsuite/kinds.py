@@ -51,11 +51,13 @@ def column_of(node: Any) -> Column | None:
 
 def kind_of(node: Any) -> str | None:
     """What a node holds: a catalog kind, "number", or None where it does not matter."""
-    if isinstance(node, exp.Column):
-        return node.meta.get("kind")
+    if not isinstance(node, exp.Expr):
+        return None
+    left = node.meta.get("kind")
+    if left or isinstance(node, exp.Column):
+        return left
     if isinstance(node, exp.Alias | exp.Paren | exp.Max | exp.Min | exp.Window | exp.Ordered | exp.Distinct):
-        inner = node.this if node.this is not None else None
-        return kind_of(inner)
+        return kind_of(node.this)
     if isinstance(node, exp.Anonymous):
         name = str(node.this).upper()
         if name in DATE_FUNCTIONS:

@@ -43,6 +43,7 @@ CONCURRENCY = {"generous": 50, "standard": 15, "restricted": 5}
 _PAGE_FAULTS = frozenset({"repeat_page", "empty_page", "short_page", "duplicate_rows", "drop_column", "null_id"})
 
 _HIDING = frozenset({"hide_column"})
+SEMANTIC_FAULTS = _PAGE_FAULTS | _HIDING
 
 Handler = Callable[[Request], Awaitable[Response]]
 Rows = list[tuple[Any, ...]]
@@ -350,22 +351,24 @@ def _paging(request: Request) -> tuple[int, int]:
 def _items(names: tuple[str, ...], kinds: tuple[str | None, ...], rows: Rows, drop: str) -> list[dict[str, Any]]:
     """Rows as SuiteQL gives them: values are strings, NULL columns are absent, bare dates have the user's
     format and no time."""
-    dated = frozenset(index for index, kind in enumerate(kinds) if kind in ("date", "datetime"))
+    columns = [(name, kind in ("date", "datetime"), name != drop) for name, kind in zip(names, kinds, strict=True)]
     shown: dict[Any, str | None] = {}
     items = []
     for row in rows:
         item: dict[str, Any] = {"links": []}
-        for index, value in enumerate(row):
-            if value is None or names[index] == drop:
+        for (name, dated, wanted), value in zip(columns, row, strict=True):
+            if value is None or not wanted:
                 continue
-            if isinstance(value, str):
-                item[names[index]] = value
-            elif index in dated:
+            if type(value) is str:
+                item[name] = value
+            elif dated:
                 if value not in shown:
                     shown[value] = to_char(value, "MM/DD/YYYY")
-                item[names[index]] = shown[value]
+                item[name] = shown[value]
+            elif type(value) is int:
+                item[name] = str(value)
             else:
-                item[names[index]] = as_text(value)
+                item[name] = as_text(value)
         items.append(item)
     return items
 

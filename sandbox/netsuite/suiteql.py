@@ -12,6 +12,7 @@ anew for every request: two pages of it may repeat and miss rows, as the vendor 
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ from sandbox.netsuite.catalog import TABLES
 from sandbox.netsuite.errors import bad_query
 from sandbox.netsuite.kinds import kind_of, mark_kinds
 from sandbox.netsuite.rewrite import Rewriter, call, sqlite_text
+
+# What it cannot read it says in the answer; sqlglot's own remarks would only fill the log.
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 MAX_QUERY = 100_000
 _TOKENS = re.compile(
@@ -78,6 +82,15 @@ def compile_query(text: str) -> Compiled:
     """The statement for a SuiteQL query. Raises `NetSuiteError` (400 INVALID_PARAMETER)."""
     if len(text) > MAX_QUERY:
         raise bad_query("The query is too long.")
+    try:
+        return _compiled(text)
+    except RecursionError:
+        raise bad_query("The query is nested too deeply.") from None
+    except SqlglotError as error:
+        raise bad_query(f"Invalid or unsupported search ({_plain(str(error))}).") from None
+
+
+def _compiled(text: str) -> Compiled:
     tree = _parsed(text)
     _check_tables(tree)
     for select in list(tree.find_all(exp.Select)):
@@ -114,8 +127,6 @@ def _parsed(text: str) -> exp.Query:
     except SqlglotError as error:
         said = str(error).split("\n")[0].split(". Line")[0]
         raise bad_query(f"Invalid or unsupported search. Syntax error: {_plain(said)}.") from None
-    except RecursionError:
-        raise bad_query("The query is nested too deeply.") from None
     if len(statements) != 1 or statements[0] is None:
         raise bad_query("Exactly one query is expected.")
     tree = statements[0]
@@ -238,9 +249,9 @@ def _rownum(select: exp.Select) -> None:
     if where is not None:
         kept, limit = [], None
         for part in _conjuncts(where.this):
-            if isinstance(part, exp.LTE | exp.LT) and _is_rownum(part.this) and part.expression.is_int:
+            if isinstance(part, exp.LTE | exp.LT) and _is_rownum(part.this) and _is_whole(part.expression):
                 limit = int(part.expression.this) - (1 if isinstance(part, exp.LT) else 0)
-            elif isinstance(part, exp.EQ) and _is_rownum(part.this) and part.expression.is_int:
+            elif isinstance(part, exp.EQ) and _is_rownum(part.this) and _is_whole(part.expression):
                 limit = min(1, int(part.expression.this))
             else:
                 kept.append(part)
@@ -253,6 +264,10 @@ def _rownum(select: exp.Select) -> None:
         if _is_rownum(column) and column.find_ancestor(exp.Select) is select:
             number = exp.Window(this=exp.RowNumber())
             column.replace(exp.alias_(number, "rownum", quoted=True) if column.parent is select else number)
+
+
+def _is_whole(node: Any) -> bool:
+    return isinstance(node, exp.Literal) and node.is_int
 
 
 def _is_rownum(node: Any) -> bool:

@@ -176,7 +176,6 @@ class Writer:
         self._block = 0
         self._parents: list[bytes] = []
         self._children: list[bytes] = []
-        self._bytes = 0
 
     def run(self, shape: Shape, file: Any) -> None:
         root = None

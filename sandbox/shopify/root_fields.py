@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +16,8 @@ from sandbox.shopify import shopifyql
 from sandbox.shopify.bulk_state import BulkOperation, BulkRefused
 from sandbox.shopify.catalogue_fields import CATALOGUE_TYPES, Fields
 from sandbox.shopify.context import Connection, Context, Resolver
-from sandbox.shopify.order_fields import ORDER_TYPES, Application, Percentage
+from sandbox.shopify.order_fields import ORDER_TYPES, Application
+from sandbox.shopify.shipping_fields import SHIPPING_TYPES
 from sandbox.shopify.values import Overlay, gid, instant
 from sandbox.shopify.world import FulfilmentOrder, Item, ParcelOf, RefundOf
 
@@ -264,7 +264,12 @@ ROOT_TYPES: dict[str, Fields] = {
     },
 }
 
-FIELDS: dict[str, dict[str, Resolver | Connection]] = {**ORDER_TYPES, **CATALOGUE_TYPES, **ROOT_TYPES}
+FIELDS: dict[str, dict[str, Resolver | Connection]] = {
+    **ORDER_TYPES,
+    **SHIPPING_TYPES,
+    **CATALOGUE_TYPES,
+    **ROOT_TYPES,
+}
 
 _NODE_TYPES: dict[type, str] = {
     Order: "Order",
@@ -306,6 +311,3 @@ def type_name(source: Any, abstract: str) -> str:
             assert isinstance(source, Application)
             return "AutomaticDiscountApplication" if source.code is None else "DiscountCodeApplication"
     return _NODE_TYPES[type(source)]
-
-
-__all__ = ["FIELDS", "VERSIONS", "Percentage", "datetime", "type_name"]

@@ -45,6 +45,7 @@ TOKENS: dict[str, tuple[str, ...]] = {
 _DEAD_TOKENS = {"xoxb-sandbox-revoked": "token_revoked", "xoxb-sandbox-expired": "token_expired"}
 _PAGE_FAULTS = frozenset({"repeat_page", "empty_page"})
 _ERROR_FAULT = frozenset({"error"})
+SEMANTIC_FAULTS = _PAGE_FAULTS | _ERROR_FAULT
 
 
 class SlackSide:

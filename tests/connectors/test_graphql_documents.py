@@ -36,7 +36,9 @@ def test_every_operation_is_valid(schema: GraphQLSchema) -> None:
 
 def test_every_bulk_query_is_valid_with_and_without_a_filter(schema: GraphQLSchema) -> None:
     for name in BULK:
-        searches = [None] if name.endswith("Ids") else [None, "updated_at:>='2026-11-20T00:00:00Z' \\ \""]
+        searches: list[str | None] = (
+            [None] if name.endswith("Ids") else [None, "updated_at:>='2026-11-20T00:00:00Z' \\ \""]
+        )
         for search in searches:
             assert validate(schema, parse(bulk_query(name, search))) == []
 

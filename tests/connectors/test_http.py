@@ -100,7 +100,7 @@ def test_redirects_stay_on_the_host() -> None:
         assert client_of(vendor, StillClock()).call("GET", "/here").data == {"path": "/there"}
     with fake_vendor(in_turn(said({"stolen": True}))) as thief:
         with fake_vendor(in_turn(said({}, 302, Location=thief.url + "/x?a=1"))) as vendor:
-            with pytest.raises(PermanentFailure, match="redirected to 127.0.0.1"):
+            with pytest.raises(PermanentFailure, match=r"redirected to 127\.0\.0\.1"):
                 client_of(vendor, StillClock()).call("GET", "/x", headers={"Authorization": "Bearer abc"})
         assert thief.asked == []
     with fake_vendor(in_turn(said({}, 301, Location="/there"))) as vendor:
@@ -254,9 +254,10 @@ def test_a_cut_download_is_resumed(honour: bool) -> None:
 
 
 def test_a_short_download_is_never_taken_for_whole() -> None:
-    with fake_vendor(in_turn(Said(b"only this"))) as vendor, pytest.raises(TransientFailure, match="9 of 100 bytes"):
+    with fake_vendor(in_turn(Said(b"only this"))) as vendor:
         client = client_of(vendor, StillClock(), retry=RetryPolicy(tries=2))
-        client.download(vendor.url + "/file", io.BytesIO(), expected_size=100, largest=10**6)
+        with pytest.raises(TransientFailure, match="9 of 100 bytes"):
+            client.download(vendor.url + "/file", io.BytesIO(), expected_size=100, largest=10**6)
 
 
 def test_a_spent_link_is_permanent_and_a_large_file_is_refused() -> None:

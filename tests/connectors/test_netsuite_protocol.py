@@ -49,13 +49,27 @@ Answer = Callable[[str], Any]
 
 
 def rows(*items: dict[str, Any], more: bool = False, **over: Any) -> dict[str, Any]:
-    return {"links": [], "count": len(items), "hasMore": more, "offset": 0, "totalResults": len(items) + (1 if more else 0),
-            "items": [{"links": [], **item} for item in items], **over}  # fmt: skip
+    return {
+        "links": [],
+        "count": len(items),
+        "hasMore": more,
+        "offset": 0,
+        "totalResults": len(items) + (1 if more else 0),
+        "items": [{"links": [], **item} for item in items],
+        **over,
+    }
 
 
 def refusal(status: int, code: str, detail: str) -> Said:
-    return said({"type": "https://www.w3.org/…", "title": "x", "status": status,
-                 "o:errorDetails": [{"detail": detail, "o:errorCode": code}]}, status)  # fmt: skip
+    return said(
+        {
+            "type": "https://www.w3.org/…",
+            "title": "x",
+            "status": status,
+            "o:errorDetails": [{"detail": detail, "o:errorCode": code}],
+        },
+        status,
+    )
 
 
 class Account:
@@ -72,7 +86,11 @@ class Account:
             assert asked.form["grant_type"] == "client_credentials"
             assert asked.form["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
             assertion = asked.form["client_assertion"]
-            assert jwt.get_unverified_header(assertion) == {"alg": self.algorithm, "typ": "JWT", "kid": "the-certificate"}
+            assert jwt.get_unverified_header(assertion) == {
+                "alg": self.algorithm,
+                "typ": "JWT",
+                "kid": "the-certificate",
+            }
             claims = jwt.decode(assertion, self.public_key, [self.algorithm], audience=self.url + TOKEN)
             assert claims["iss"] == "the-client" and claims["scope"] == "rest_webservices"
             assert 0 < claims["exp"] - claims["iat"] <= 3600 and abs(claims["iat"] - time.time()) < 60
@@ -163,7 +181,7 @@ def test_tokens_are_renewed_before_they_expire() -> None:
 def test_a_refused_grant_names_the_settings_and_not_the_key() -> None:
     with fake_vendor(lambda _: said({"error": "invalid_grant", "error_description": "bad kid"}, 400)) as vendor:
         client = NetSuiteClient(client_of(vendor, StillClock(), "netsuite"), "a", "c", "k", SecretStr(pem(EC_KEY)))
-        with pytest.raises(PermanentFailure, match="invalid_grant bad kid.*NETSUITE_CERTIFICATE_ID") as failure:
+        with pytest.raises(PermanentFailure, match=r"invalid_grant bad kid.*NETSUITE_CERTIFICATE_ID") as failure:
             client.page("SELECT 1")
         assert len(vendor.asked) == 1
     assert "BEGIN PRIVATE" not in str(failure.value)
@@ -228,7 +246,10 @@ def test_an_optional_column_the_role_cannot_see_is_left_out(caplog: pytest.LogCa
     def never(_: str) -> Any:
         return refusal(400, "INVALID_PARAMETER", "Unknown identifier 'i.itemid'. Available identifiers are: {…}")
 
-    with account_for(never) as (source, _, __), pytest.raises(PermanentFailure, match="items cannot be read without it"):
+    with (
+        account_for(never) as (source, _, __),
+        pytest.raises(PermanentFailure, match="items cannot be read without it"),
+    ):
         read(source, "items")
     assert unknown_column("Unknown identifier 'i.itemid'") == "itemid"
     assert unknown_column("Something else") is None
@@ -331,9 +352,9 @@ def test_a_key_that_is_not_a_number_never_reaches_a_query() -> None:
     for wrong in ("a\x00b", "a\nb", "a\x7f"):
         with pytest.raises(ValueError):
             text_literal(wrong)
-    for wrong in ("1; DROP", "1.5", "", "9" * 30, None):
+    for nothing in ("1; DROP", "1.5", "", "9" * 30, None):
         with pytest.raises(ValueError):
-            number_literal(wrong)
+            number_literal(nothing)
 
 
 def test_a_row_without_a_key_is_set_aside_and_the_rest_goes_on() -> None:
@@ -390,8 +411,15 @@ def test_one_account_is_never_asked_more_at_once_than_allowed() -> None:
 
 
 def test_cursors_are_utc_and_filters_are_the_accounts_own_time() -> None:
-    header = {"id": "5", "type": "ItemShip", "trandate": "2026-11-19", "lastmodifieddate": "2026-11-20T05:30:00",
-              "createddate": "2026-11-19T10:00:00", "posting": "F", "voided": "F"}  # fmt: skip
+    header = {
+        "id": "5",
+        "type": "ItemShip",
+        "trandate": "2026-11-19",
+        "lastmodifieddate": "2026-11-20T05:30:00",
+        "createddate": "2026-11-19T10:00:00",
+        "posting": "F",
+        "voided": "F",
+    }
     with account_for(lambda _: rows(header)) as (source, script, _):
         (page,) = read(source, "transactions", "2026-11-20T10:00:00Z")
     assert "t.lastmodifieddate >= TO_DATE('2026-11-20 04:00:00', 'YYYY-MM-DD HH24:MI:SS')" in script.queries[0]
@@ -419,8 +447,17 @@ def test_a_cursor_never_passes_the_begin_of_its_sync() -> None:
 
 
 def test_lines_come_with_their_whole_transaction_when_header_or_line_changed() -> None:
-    base = {"id": "9", "transaction": "5", "type": "CashSale", "trandate": "2026-11-19", "mainline": "F", "taxline": "F",
-            "iscogs": "F", "netamount": "-10.00", "isclosed": "F"}  # fmt: skip
+    base = {
+        "id": "9",
+        "transaction": "5",
+        "type": "CashSale",
+        "trandate": "2026-11-19",
+        "mainline": "F",
+        "taxline": "F",
+        "iscogs": "F",
+        "netamount": "-10.00",
+        "isclosed": "F",
+    }
     moved = {**base, "linelastmodifieddate": "2026-11-19T01:00:00", "headermodified": "2026-11-20T04:00:00"}
     with account_for(lambda _: rows(moved)) as (source, script, _):
         (page,) = read(source, "transaction_lines", "2026-11-20T10:00:00Z")
@@ -445,8 +482,16 @@ def test_open_periods_are_read_again_when_asked_for() -> None:
 
 # -- bad rows -------------------------------------------------------------------------------------------------------
 
-GOOD = {"id": "7", "type": "CashSale", "trandate": "2026-11-19", "lastmodifieddate": "2026-11-19T10:00:00",
-        "currency": "USD", "foreigntotal": "12.50", "posting": "T", "voided": "F"}  # fmt: skip
+GOOD = {
+    "id": "7",
+    "type": "CashSale",
+    "trandate": "2026-11-19",
+    "lastmodifieddate": "2026-11-19T10:00:00",
+    "currency": "USD",
+    "foreigntotal": "12.50",
+    "posting": "T",
+    "voided": "F",
+}
 
 
 @pytest.mark.parametrize(
@@ -525,15 +570,19 @@ def test_totals_of_a_long_history_go_on_past_a_thousand_days() -> None:
     assert [each.count for each in totals] == [1, 2, 3]
 
 
-# -- settings -----------------------------------------------------------------------------------------------------------
+# -- settings --------------------------------------------------------------------------------------------
 
 
 def test_not_connected_partly_connected_and_the_host() -> None:
     assert netsuite.connect(Settings()) is None
     with pytest.raises(ConfigurationError, match="NETSUITE_CERTIFICATE_ID and NETSUITE_PRIVATE_KEY not set"):
         netsuite.connect(Settings(netsuite_account_id="1", netsuite_client_id="x"))
-    full = {"netsuite_account_id": "1234567_SB1", "netsuite_client_id": "c", "netsuite_certificate_id": "k",
-            "netsuite_private_key": "pem"}  # fmt: skip
+    full: dict[str, Any] = {
+        "netsuite_account_id": "1234567_SB1",
+        "netsuite_client_id": "c",
+        "netsuite_certificate_id": "k",
+        "netsuite_private_key": "pem",
+    }
     source = netsuite.connect(Settings(**full), account_zone="Europe/Berlin")
     assert source is not None
     assert source.client.http.base_url == "https://1234567-sb1.suitetalk.api.netsuite.com"

@@ -27,9 +27,12 @@ def asked(world: World, text: str, **variables: Any) -> Any:
     form = {"client_id": "sandbox-client", "client_secret": "sandbox-secret", "grant_type": "client_credentials"}
     token = httpx.post(f"{world.url}/admin/oauth/access_token", data=form, trust_env=False).json()["access_token"]
     answer = httpx.post(
-        f"{world.url}/admin/api/2026-10/graphql.json", json={"query": text, "variables": variables},
-        headers={"X-Shopify-Access-Token": token}, trust_env=False, timeout=60,
-    ).json()  # fmt: skip
+        f"{world.url}/admin/api/2026-10/graphql.json",
+        json={"query": text, "variables": variables},
+        headers={"X-Shopify-Access-Token": token},
+        trust_env=False,
+        timeout=60,
+    ).json()
     assert "errors" not in answer, answer
     return answer["data"]
 
@@ -54,8 +57,8 @@ def test_orders_with_refunds_are_whole_either_way(world: World) -> None:
     refunds = [refund for order in orders.values() for refund in order["refunds"]]
     lines = sum(len(refund["refundLineItems"]) for refund in refunds)
     adjustments = sum(len(refund["orderAdjustments"]) for refund in refunds)
-    text = """query($after: String) { orders(first: 100, after: $after) { pageInfo { hasNextPage endCursor } nodes {
-        refunds { refundLineItems(first: 50) { nodes { quantity } } orderAdjustments(first: 10) { nodes { id } } } } } }"""
+    text = """query($after: String) { orders(first: 100, after: $after) { pageInfo { hasNextPage endCursor }
+        nodes { refunds { refundLineItems(first: 50) { nodes { quantity } } orderAdjustments(first: 10) { nodes { id } } } } } }"""
     truth: Counter[str] = Counter()
     after = None
     while True:
@@ -129,12 +132,18 @@ def test_control_totals_equal_what_was_read_day_by_day(world: World) -> None:
         counts[day] += 1
         if not order["test"]:
             amount = sum(
-                (Decimal(line["originalTotalSet"]["shopMoney"]["amount"]) for line in order["lineItems"] if not line["isGiftCard"]),
+                (
+                    Decimal(line["originalTotalSet"]["shopMoney"]["amount"])
+                    for line in order["lineItems"]
+                    if not line["isGiftCard"]
+                ),
                 Decimal(0),
-            )  # fmt: skip
+            )
             gross[day] = gross.get(day, Decimal(0)) + amount
     assert {total.day: total.count for total in totals if total.count} == dict(counts)
-    assert {total.day: total.amount for total in totals if total.amount} == {day: sum_ for day, sum_ in gross.items() if sum_}
+    assert {total.day: total.amount for total in totals if total.amount} == {
+        day: sum_ for day, sum_ in gross.items() if sum_
+    }
     assert {total.currency for total in totals} == {"USD"}
     chosen = [date(2024, 11, 29), date(2024, 11, 3), date(2023, 1, 1)]
     some = source.control_totals(source.streams["orders"], chosen)
@@ -214,9 +223,26 @@ def test_an_order_listed_twice_comes_twice_and_its_later_form_wins(own_world: Wo
 
 # -- faults --------------------------------------------------------------------------------------------------------
 
-TRANSPORT = ["http_429", "http_500", "http_502_html", "html_200", "truncate", "truncate_short", "reset", "accept_then_drop"]
-SEMANTIC = ["throttled", "internal_error", "invalid_token", "repeat_page", "empty_page", "short_page", "endless_page",
-            "duplicate_nodes"]  # fmt: skip
+TRANSPORT = [
+    "http_429",
+    "http_500",
+    "http_502_html",
+    "html_200",
+    "truncate",
+    "truncate_short",
+    "reset",
+    "accept_then_drop",
+]
+SEMANTIC = [
+    "throttled",
+    "internal_error",
+    "invalid_token",
+    "repeat_page",
+    "empty_page",
+    "short_page",
+    "endless_page",
+    "duplicate_nodes",
+]
 CURSOR = "2024-11-25T00:00:00Z"
 
 
@@ -227,7 +253,9 @@ def truth(shared_world: World) -> dict[str, Any]:
 
 @pytest.mark.parametrize("fault", TRANSPORT + SEMANTIC)
 @pytest.mark.parametrize("after", [0, 2])
-def test_one_fault_in_a_walk_costs_nothing_but_time(world: World, truth: dict[str, Any], fault: str, after: int) -> None:
+def test_one_fault_in_a_walk_costs_nothing_but_time(
+    world: World, truth: dict[str, Any], fault: str, after: int
+) -> None:
     source = world.shopify(bulk_first=False)
     source.shop()
     world.fault("shopify", fault, after=after, match={"body_contains": "orders("})
@@ -236,7 +264,9 @@ def test_one_fault_in_a_walk_costs_nothing_but_time(world: World, truth: dict[st
     assert not found.rejected
 
 
-@pytest.mark.parametrize("fault", ["http_500", "html_200", "truncate", "reset", "throttled", "repeat_page", "short_page"])
+@pytest.mark.parametrize(
+    "fault", ["http_500", "html_200", "truncate", "reset", "throttled", "repeat_page", "short_page"]
+)
 def test_a_lasting_fault_fails_and_is_never_a_whole_listing(world: World, fault: str) -> None:
     source = world.shopify(bulk_first=False)
     source.shop()
@@ -310,7 +340,18 @@ def csv_world(tmp_path: Path) -> Iterator[World]:
     """A shop whose orders have many lines, three decimals, odd text and returns."""
     rows: list[list[Any]] = []
     for number in range(60):
-        rows.append(["500001", f"S{number}", f"Ding {number} 🎁", 2, "2011-03-27 00:30:00", "1.125", "12345.0", "United Kingdom"])
+        rows.append(
+            [
+                "500001",
+                f"S{number}",
+                f"Ding {number} 🎁",
+                2,
+                "2011-03-27 00:30:00",
+                "1.125",
+                "12345.0",
+                "United Kingdom",
+            ]
+        )
     rows.append(["500002", "R1", "", 1, "2011-03-27 02:30:00", "0.0", "", "EIRE"])
     rows.append(["C500003", "S1", 'שלום "x"', -3, "2011-10-30 01:30:00", "2.55", "12345.0", "United Kingdom"])
     path = tmp_path / "orders.csv"

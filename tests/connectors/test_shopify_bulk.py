@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from ops_platform.failures import PermanentFailure, TransientFailure
+from ops_platform.failures import TransientFailure
 from resources.shopify.bulk import BulkRunner, BulkUnavailable, Shape, assemble, check_file, type_of
 from resources.shopify.client import ShopifyClient
 from tests.connectors.fake import Asked, FakeVendor, Said, Script, StillClock, client_of, fake_vendor, said
@@ -29,7 +29,7 @@ def gid(kind: str, number: int) -> str:
 
 
 def spool(lines: list[Line], escape: bool = False) -> Any:
-    file = tempfile.TemporaryFile("w+b")
+    file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - the callers close it
     for line in lines:
         text = json.dumps(line, separators=(",", ":"), ensure_ascii=False)
         file.write((text.replace("/", "\\/") if escape else text).encode() + b"\n")
@@ -68,12 +68,18 @@ def files(draw: st.DrawFn) -> list[Line]:
         for _ in range(draw(st.integers(0, 3))):
             number += 1
             variant = gid("ProductVariant", number)
-            lines.append({"id": variant, "sku": draw(st.sampled_from(["a", '"__parentId"', "__parentId", "x/y"])),
-                          "__parentId": product})  # fmt: skip
+            lines.append(
+                {
+                    "id": variant,
+                    "sku": draw(st.sampled_from(["a", '"__parentId"', "__parentId", "x/y"])),
+                    "__parentId": product,
+                }
+            )
             for _ in range(draw(st.integers(0, 2))):
                 number += 1
-                lines.append({"id": gid("Metafield", number), "value": draw(st.text(max_size=5)),
-                              "__parentId": variant})  # fmt: skip
+                lines.append(
+                    {"id": gid("Metafield", number), "value": draw(st.text(max_size=5)), "__parentId": variant}
+                )
     return lines
 
 
@@ -106,7 +112,7 @@ def test_sizes_are_those_of_the_lines() -> None:
 
 
 def test_text_that_looks_like_a_parent_changes_nothing() -> None:
-    lines = [
+    lines: list[Line] = [
         {"id": gid("Order", 1), "note": '"__parentId":"gid://shopify/Order/9"'},
         {"id": gid("Order", 2), "note": "__parentId", "z": {"__parentId": None}},
         {"id": gid("LineItem", 1), "title": '","__parentId":"x"}', "__parentId": gid("Order", 2)},
@@ -127,7 +133,7 @@ def test_a_line_that_is_not_json_or_of_another_kind_is_noticed() -> None:
     with pytest.raises(BulkUnavailable, match="not JSON"):
         list(assemble(file, ORDERS))
     lines = [{"id": gid("Order", 1)}, {"id": gid("Refund", 1), "__parentId": gid("Order", 1)}]
-    with spool(lines) as file, pytest.raises(BulkUnavailable, match="Refund"):  # type: ignore[assignment]
+    with spool(lines) as file, pytest.raises(BulkUnavailable, match="Refund"):
         list(assemble(file, NESTED))
 
 
@@ -172,7 +178,10 @@ def test_memory_does_not_grow_with_a_grouped_file() -> None:
 # -- the life of an operation -------------------------------------------------------------------------------
 
 ID = gid("BulkOperation", 7)
-FILE = b'{"id":"gid:\\/\\/shopify\\/Order\\/1"}\n{"id":"gid:\\/\\/shopify\\/LineItem\\/5","__parentId":"gid:\\/\\/shopify\\/Order\\/1"}\n'
+FILE = (
+    b'{"id":"gid:\\/\\/shopify\\/Order\\/1"}\n'
+    b'{"id":"gid:\\/\\/shopify\\/LineItem\\/5","__parentId":"gid:\\/\\/shopify\\/Order\\/1"}\n'
+)
 
 
 class Shop:
@@ -220,8 +229,13 @@ def run(shop: Shop, clock: StillClock | None = None, **more: Any) -> list[Line] 
             return [root for root, _ in assemble(file, ORDERS)]
 
 
-DONE = {"status": "COMPLETED", "url": "/files/a?sig=1", "objectCount": "2", "fileSize": str(len(FILE)),
-        "createdAt": "2026-11-20T11:00:00Z"}  # fmt: skip
+DONE = {
+    "status": "COMPLETED",
+    "url": "/files/a?sig=1",
+    "objectCount": "2",
+    "fileSize": str(len(FILE)),
+    "createdAt": "2026-11-20T11:00:00Z",
+}
 
 
 def test_an_operation_is_awaited_and_its_file_read() -> None:
@@ -229,7 +243,7 @@ def test_an_operation_is_awaited_and_its_file_read() -> None:
     shop = Shop([{"status": "CREATED"}, {"status": "RUNNING"}, DONE])
     assert run(shop, clock) == [{"id": gid("Order", 1), "lineItems": [{"id": gid("LineItem", 5)}]}]
     assert len(clock.slept) == 2
-    assert 'orders(query: "updated_at:>=\'2026-01-01T00:00:00Z\'")' in shop.bulk_queries[0]
+    assert "orders(query: \"updated_at:>='2026-01-01T00:00:00Z'\")" in shop.bulk_queries[0]
 
 
 def test_nothing_to_export_is_empty_not_an_error() -> None:
@@ -241,15 +255,19 @@ def test_nothing_to_export_is_empty_not_an_error() -> None:
 @pytest.mark.parametrize(
     ("state", "failure", "told"),
     [
-        ({"status": "FAILED", "errorCode": "ACCESS_DENIED"}, PermanentFailure, "scope"),
-        ({"status": "FAILED", "errorCode": "INTERNAL_SERVER_ERROR", "partialDataUrl": "/files/p"}, BulkUnavailable, "INTERNAL"),
+        ({"status": "FAILED", "errorCode": "ACCESS_DENIED"}, BulkUnavailable, "ACCESS_DENIED"),
+        (
+            {"status": "FAILED", "errorCode": "INTERNAL_SERVER_ERROR", "partialDataUrl": "/files/p"},
+            BulkUnavailable,
+            "INTERNAL",
+        ),
         ({"status": "FAILED", "errorCode": "TIMEOUT"}, BulkUnavailable, "TIMEOUT"),
         ({"status": "CANCELED"}, BulkUnavailable, "CANCELED"),
         ({"status": "EXPIRED"}, BulkUnavailable, "EXPIRED"),
         ({**DONE, "url": "https://evil.example/x"}, BulkUnavailable, "not a host of the vendor"),
         ({**DONE, "url": "http://storage.googleapis.com/x"}, BulkUnavailable, "not a host of the vendor"),
     ],
-)  # fmt: skip
+)
 def test_operations_that_end_badly(state: Line, failure: type[Exception], told: str) -> None:
     with pytest.raises(failure, match=told):
         run(Shop([{"status": "RUNNING"}, state]))
@@ -266,7 +284,10 @@ def test_a_partial_file_is_never_fetched() -> None:
 
 
 def busy(code: str = "OPERATION_IN_PROGRESS") -> Line:
-    return {"bulkOperation": None, "userErrors": [{"field": None, "code": code, "message": "already in progress: gid://…"}]}
+    return {
+        "bulkOperation": None,
+        "userErrors": [{"field": None, "code": code, "message": "already in progress: gid://…"}],
+    }
 
 
 def test_another_operation_is_waited_for_then_given_up() -> None:

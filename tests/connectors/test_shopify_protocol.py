@@ -22,12 +22,19 @@ from resources.shopify.source import ShopifySource, read_sales
 from tests.connectors.fake import Asked, FakeVendor, Said, StillClock, client_of, fake_vendor, said
 
 NOW = datetime(2026, 11, 20, 11, tzinfo=UTC)
-SHOP = {"id": "gid://shopify/Shop/1", "name": "Demo", "currencyCode": "USD", "ianaTimezone": "America/New_York",
-        "myshopifyDomain": "demo-shop.myshopify.com"}  # fmt: skip
+SHOP = {
+    "id": "gid://shopify/Shop/1",
+    "name": "Demo",
+    "currencyCode": "USD",
+    "ianaTimezone": "America/New_York",
+    "myshopifyDomain": "demo-shop.myshopify.com",
+}
 Answer = Callable[[dict[str, Any], str], Any]
 
 
-def cost(requested: float = 100, available: float = 2000, restore: float = 100, actual: float | None = 50) -> dict[str, Any]:
+def cost(
+    requested: float = 100, available: float = 2000, restore: float = 100, actual: float | None = 50
+) -> dict[str, Any]:
     status = {"maximumAvailable": 2000.0, "currentlyAvailable": available, "restoreRate": restore}
     return {"cost": {"requestedQueryCost": requested, "actualQueryCost": actual, "throttleStatus": status}}
 
@@ -45,8 +52,10 @@ class ScriptedShop:
         if asked.path == "/admin/oauth/access_token":
             self.tokens += 1
             assert asked.form == {
-                "client_id": "the-client", "client_secret": "the-secret", "grant_type": "client_credentials",
-            }  # fmt: skip
+                "client_id": "the-client",
+                "client_secret": "the-secret",
+                "grant_type": "client_credentials",
+            }
             return said({"access_token": f"shpat_{self.tokens}", "expires_in": 86399, "scope": "read_orders"})
         assert asked.path == "/admin/api/2026-10/graphql.json"
         text, variables = asked.json["query"], asked.json["variables"]
@@ -60,7 +69,9 @@ class ScriptedShop:
 
 
 @contextmanager
-def source_for(answer: Answer, clock: StillClock | None = None) -> Iterator[tuple[ShopifySource, ScriptedShop, FakeVendor]]:
+def source_for(
+    answer: Answer, clock: StillClock | None = None
+) -> Iterator[tuple[ShopifySource, ScriptedShop, FakeVendor]]:
     script = ScriptedShop(answer)
     with fake_vendor(script) as vendor:
         http = client_of(vendor, clock or StillClock())
@@ -74,9 +85,17 @@ def page(root: str, nodes: list[Any], after: str | None = None, **extensions: An
 
 
 def customer(number: int, updated: str = "2026-11-20T10:00:00Z", **more: Any) -> dict[str, Any]:
-    return {"id": f"gid://shopify/Customer/{number}", "createdAt": "2026-01-01T00:00:00Z", "updatedAt": updated,
-            "state": "ENABLED", "tags": [], "numberOfOrders": "1",
-            "amountSpent": {"amount": "10.00", "currencyCode": "USD"}, "defaultAddress": None, **more}  # fmt: skip
+    return {
+        "id": f"gid://shopify/Customer/{number}",
+        "createdAt": "2026-01-01T00:00:00Z",
+        "updatedAt": updated,
+        "state": "ENABLED",
+        "tags": [],
+        "numberOfOrders": "1",
+        "amountSpent": {"amount": "10.00", "currencyCode": "USD"},
+        "defaultAddress": None,
+        **more,
+    }
 
 
 def read(source: ShopifySource, stream: str, cursor: str | None = None) -> list[Page]:
@@ -123,11 +142,14 @@ def test_the_token_is_renewed_before_it_runs_out() -> None:
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
-        (said({"error": "invalid_client", "error_description": "Client authentication failed"}, 401), "invalid_client.*SHOPIFY_CLIENT"),
+        (
+            said({"error": "invalid_client", "error_description": "Client authentication failed"}, 401),
+            "invalid_client.*SHOPIFY_CLIENT",
+        ),
         (said({"error": "shop_not_permitted"}, 400), "shop_not_permitted"),
         (Said(b"<html><title>Not found</title></html>", 404), "no shop at"),
     ],
-)  # fmt: skip
+)
 def test_wrong_credentials_say_so_without_the_secret(reply: Said, told: str) -> None:
     with fake_vendor(lambda _: reply) as vendor:
         client = ShopifyClient(client_of(vendor, StillClock()), "the-client", SecretStr("the-secret"), "2026-10")
@@ -139,7 +161,10 @@ def test_wrong_credentials_say_so_without_the_secret(reply: Said, told: str) -> 
 
 def test_a_version_that_falls_forward_is_refused() -> None:
     forward = said(page("customers", []), X_Shopify_API_Version="2027-01")
-    with source_for(lambda *_: forward) as (source, _, __), pytest.raises(PermanentFailure, match="2026-10 is not supported"):
+    with (
+        source_for(lambda *_: forward) as (source, _, __),
+        pytest.raises(PermanentFailure, match="2026-10 is not supported"),
+    ):
         read(source, "customers")
     with source_for(lambda *_: said({"errors": "Not Found"}, 404)) as (source, _, __):
         with pytest.raises(PermanentFailure, match="SHOPIFY_API_VERSION"):
@@ -156,16 +181,36 @@ def error(message: str, code: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
-        (error("Access denied for customers field. Required access: `read_customers` access scope.", "ACCESS_DENIED"), "the scope read_customers"),
-        (error("Access denied", "ACCESS_DENIED", requiredAccess="`read_customers` access scope"), "the scope read_customers"),
+        (
+            error(
+                "Access denied for customers field. Required access: `read_customers` access scope.", "ACCESS_DENIED"
+            ),
+            "the scope read_customers",
+        ),
+        (
+            error("Access denied", "ACCESS_DENIED", requiredAccess="`read_customers` access scope"),
+            "the scope read_customers",
+        ),
         (error("Field 'x' doesn't exist", "undefinedField"), "doesn't exist"),
         ({"errors": "Something unusual"}, "Something unusual"),
         ({"errors": ["only text"]}, "only text"),
         ({"data": {"customers": None}, "errors": [{"message": "partial"}]}, "partial"),
-        ({"data": {"customers": {"nodes": [], "pageInfo": {"hasNextPage": False}}}, "extensions": {"search": [
-            {"path": ["customers"], "warnings": [{"field": "updated_on", "message": "Invalid search field"}]}]}}, "Invalid search field"),
+        (
+            {
+                "data": {"customers": {"nodes": [], "pageInfo": {"hasNextPage": False}}},
+                "extensions": {
+                    "search": [
+                        {
+                            "path": ["customers"],
+                            "warnings": [{"field": "updated_on", "message": "Invalid search field"}],
+                        }
+                    ]
+                },
+            },
+            "Invalid search field",
+        ),
     ],
-)  # fmt: skip
+)
 def test_errors_that_will_not_go_away(reply: Any, told: str) -> None:
     with source_for(lambda *_: reply) as (source, script, _):
         with pytest.raises(PermanentFailure, match=told):
@@ -173,8 +218,10 @@ def test_errors_that_will_not_go_away(reply: Any, told: str) -> None:
     assert len(script.queries) == 2  # the shop, then this
 
 
-THROTTLED = {"errors": [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}],
-             "extensions": cost(requested=900, available=400, restore=100, actual=None)}  # fmt: skip
+THROTTLED = {
+    "errors": [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}],
+    "extensions": cost(requested=900, available=400, restore=100, actual=None),
+}
 
 
 @pytest.mark.parametrize("status", [200, 429])
@@ -229,9 +276,13 @@ def test_pacing_reserves_what_the_next_query_will_ask_for() -> None:
 def test_a_query_too_dear_is_asked_for_in_smaller_pages() -> None:
     def answer(variables: dict[str, Any], _: str) -> Any:
         if variables["first"] > 2:
-            return error("Query cost is 2021, which exceeds the single query max cost limit (1000).", "MAX_COST_EXCEEDED")
+            return error(
+                "Query cost is 2021, which exceeds the single query max cost limit (1000).", "MAX_COST_EXCEEDED"
+            )
         start = int(variables["after"] or 0)
-        return page("customers", [customer(start), customer(start + 1)], str(start + 2) if start < 4 else None, **cost(900))
+        return page(
+            "customers", [customer(start), customer(start + 1)], str(start + 2) if start < 4 else None, **cost(900)
+        )
 
     with source_for(answer) as (source, script, _):
         pages = read(source, "customers")
@@ -253,7 +304,8 @@ def two_pages(variables: dict[str, Any]) -> dict[str, Any]:
     [
         page("customers", [customer(1), customer(2)], "c1"),  # the first page again
         page("customers", [customer(1), customer(2)], "c2"),  # the same records under a new cursor
-        page("customers", [customer(9)], None) | {"data": {"customers": {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": None}}}},
+        page("customers", [customer(9)], None)
+        | {"data": {"customers": {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": None}}}},
         {"data": {"customers": {"nodes": [customer(9)]}}},
         {"data": {"customers": None}},
         {"data": None},
@@ -261,7 +313,7 @@ def two_pages(variables: dict[str, Any]) -> dict[str, Any]:
         Said(b"<html><title>Oops</title></html>", 200, {"Content-Type": "text/html"}),
         Said(reset=True),
     ],
-)  # fmt: skip
+)
 def test_a_broken_second_page_is_asked_for_again_and_never_believed(lie: Any) -> None:
     lies = iter([lie])
     with source_for(lambda v, _: next(lies, two_pages(v)) if v["after"] else two_pages(v)) as (source, _, __):
@@ -301,37 +353,89 @@ def connection(nodes: list[Any], after: str | None = None) -> dict[str, Any]:
 
 
 def line(number: int, **more: Any) -> dict[str, Any]:
-    return {"id": f"gid://shopify/LineItem/{number}", "title": "A", "sku": "A", "quantity": 1, "currentQuantity": 1,
-            "unfulfilledQuantity": 0, "requiresShipping": True, "isGiftCard": False, "product": None, "variant": None,
-            "originalUnitPriceSet": money("1.00"), "originalTotalSet": money("1.00"), "discountAllocations": [], **more}  # fmt: skip
+    return {
+        "id": f"gid://shopify/LineItem/{number}",
+        "title": "A",
+        "sku": "A",
+        "quantity": 1,
+        "currentQuantity": 1,
+        "unfulfilledQuantity": 0,
+        "requiresShipping": True,
+        "isGiftCard": False,
+        "product": None,
+        "variant": None,
+        "originalUnitPriceSet": money("1.00"),
+        "originalTotalSet": money("1.00"),
+        "discountAllocations": [],
+        **more,
+    }
 
 
 def order(number: int, lines: Any = None, refunds: list[Any] | None = None, **more: Any) -> dict[str, Any]:
     at = "2026-11-20T09:00:00Z"
-    sets = ("subtotalPriceSet", "totalPriceSet", "totalDiscountsSet", "totalTaxSet", "totalShippingPriceSet",
-            "currentTotalPriceSet", "netPaymentSet")  # fmt: skip
-    return {"id": f"gid://shopify/Order/{number}", "name": f"#{number}", "createdAt": at, "processedAt": at,
-            "updatedAt": at, "cancelledAt": None, "cancelReason": None, "closedAt": None, "test": False, "edited": False,
-            "currencyCode": "USD", "tags": [], "taxesIncluded": False, "customer": None, "fulfillments": [],
-            **{key: money("1.00") for key in sets}, "refunds": refunds or [],
-            "lineItems": lines if lines is not None else connection([line(number * 100)]), **more}  # fmt: skip
+    sets = (
+        "subtotalPriceSet",
+        "totalPriceSet",
+        "totalDiscountsSet",
+        "totalTaxSet",
+        "totalShippingPriceSet",
+        "currentTotalPriceSet",
+        "netPaymentSet",
+    )
+    return {
+        "id": f"gid://shopify/Order/{number}",
+        "name": f"#{number}",
+        "createdAt": at,
+        "processedAt": at,
+        "updatedAt": at,
+        "cancelledAt": None,
+        "cancelReason": None,
+        "closedAt": None,
+        "test": False,
+        "edited": False,
+        "currencyCode": "USD",
+        "tags": [],
+        "taxesIncluded": False,
+        "customer": None,
+        "fulfillments": [],
+        **{key: money("1.00") for key in sets},
+        "refunds": refunds or [],
+        "lineItems": lines if lines is not None else connection([line(number * 100)]),
+        **more,
+    }
 
 
 def refund(number: int, lines: Any = None, adjustments: Any = None, **more: Any) -> dict[str, Any]:
-    return {"id": f"gid://shopify/Refund/{number}", "createdAt": "2026-11-20T09:00:00Z",
-            "processedAt": "2026-11-20T09:00:00Z", "updatedAt": "2026-11-20T09:00:00Z",
-            "totalRefundedSet": money("1.00"), "refundLineItems": lines or connection([]),
-            "orderAdjustments": adjustments or connection([]), **more}  # fmt: skip
+    return {
+        "id": f"gid://shopify/Refund/{number}",
+        "createdAt": "2026-11-20T09:00:00Z",
+        "processedAt": "2026-11-20T09:00:00Z",
+        "updatedAt": "2026-11-20T09:00:00Z",
+        "totalRefundedSet": money("1.00"),
+        "refundLineItems": lines or connection([]),
+        "orderAdjustments": adjustments or connection([]),
+        **more,
+    }
 
 
 def test_nested_lists_are_followed_to_their_end() -> None:
     def refund_line(number: int) -> dict[str, Any]:
-        return {"id": None, "quantity": 1, "restockType": "RETURN", "lineItem": {"id": f"gid://shopify/LineItem/{number}"},
-                "subtotalSet": money("1.00"), "totalTaxSet": money("0.00")}  # fmt: skip
+        return {
+            "id": None,
+            "quantity": 1,
+            "restockType": "RETURN",
+            "lineItem": {"id": f"gid://shopify/LineItem/{number}"},
+            "subtotalSet": money("1.00"),
+            "totalTaxSet": money("0.00"),
+        }
 
     def answer(variables: dict[str, Any], text: str) -> Any:
         if "id" not in variables:
-            back = refund(5, connection([refund_line(1)], "r1"), connection([{"id": "a", "reason": None, "amountSet": money("-1.00")}], "a1"))
+            back = refund(
+                5,
+                connection([refund_line(1)], "r1"),
+                connection([{"id": "a", "reason": None, "amountSet": money("-1.00")}], "a1"),
+            )
             return page("orders", [order(1, connection([line(1), line(2)], "l1"), [back]), order(2)])
         part = {"more": connection([], None)}
         if variables["id"].endswith("Order/1"):
@@ -428,8 +532,12 @@ def test_what_is_only_unusual_lands_unchanged(legal: dict[str, Any]) -> None:
 
 def test_a_product_without_a_price_and_a_node_that_is_nothing() -> None:
     def product(number: int, price: Any) -> dict[str, Any]:
-        return {"id": f"gid://shopify/Product/{number}", "title": "P", "updatedAt": "2026-11-20T09:00:00Z",
-                "variants": connection([{"id": f"gid://shopify/ProductVariant/{number}", "price": price}])}  # fmt: skip
+        return {
+            "id": f"gid://shopify/Product/{number}",
+            "title": "P",
+            "updatedAt": "2026-11-20T09:00:00Z",
+            "variants": connection([{"id": f"gid://shopify/ProductVariant/{number}", "price": price}]),
+        }
 
     with source_for(lambda *_: page("products", [product(1, None), product(2, "0.00"), None])) as (source, _, __):
         (found,) = read(source, "products")
@@ -451,11 +559,22 @@ def test_the_filter_looks_back_and_customers_are_asked_for_by_whole_days() -> No
 
 
 def test_an_inventory_item_is_as_new_as_its_newest_level() -> None:
-    level = {"id": "gid://shopify/InventoryLevel/1?inventory_item_id=1", "updatedAt": "2026-11-19T00:00:00Z",
-             "isActive": True, "location": {"id": "gid://shopify/Location/1"},
-             "quantities": [{"name": "available", "quantity": -2, "updatedAt": "2026-11-20T08:00:00Z"}]}  # fmt: skip
-    item = {"id": "gid://shopify/InventoryItem/1", "sku": None, "tracked": True, "createdAt": "2026-01-01T00:00:00Z",
-            "updatedAt": "2026-01-01T00:00:00Z", "unitCost": None, "inventoryLevels": connection([level])}  # fmt: skip
+    level = {
+        "id": "gid://shopify/InventoryLevel/1?inventory_item_id=1",
+        "updatedAt": "2026-11-19T00:00:00Z",
+        "isActive": True,
+        "location": {"id": "gid://shopify/Location/1"},
+        "quantities": [{"name": "available", "quantity": -2, "updatedAt": "2026-11-20T08:00:00Z"}],
+    }
+    item = {
+        "id": "gid://shopify/InventoryItem/1",
+        "sku": None,
+        "tracked": True,
+        "createdAt": "2026-01-01T00:00:00Z",
+        "updatedAt": "2026-01-01T00:00:00Z",
+        "unitCost": None,
+        "inventoryLevels": connection([level]),
+    }
     with source_for(lambda *_: page("inventoryItems", [item])) as (source, _, __):
         (found,) = read(source, "inventory_items", "2026-11-20T10:00:00Z")
     assert found.records[0].updated_at == datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -521,7 +640,7 @@ def test_not_connected_partly_connected_and_misspelt() -> None:
     assert shopify.connect(Settings()) is None
     with pytest.raises(ConfigurationError, match="SHOPIFY_CLIENT_SECRET not set"):
         shopify.connect(Settings(shopify_shop="demo", shopify_client_id="x"))
-    full = {"shopify_shop": "demo", "shopify_client_id": "x", "shopify_client_secret": "y"}
+    full: dict[str, Any] = {"shopify_shop": "demo", "shopify_client_id": "x", "shopify_client_secret": "y"}
     with pytest.raises(ConfigurationError, match="SHOPIFY_API_VERSION"):
         shopify.connect(Settings(**full, shopify_api_version="latest"))
     with pytest.raises(ConfigurationError, match="SHOPIFY_SHOP"):
@@ -529,4 +648,3 @@ def test_not_connected_partly_connected_and_misspelt() -> None:
     source = shopify.connect(Settings(**{**full, "shopify_shop": "https://demo.myshopify.com/"}))
     assert source is not None
     assert source.client.http.base_url == "https://demo.myshopify.com"
-

@@ -39,9 +39,16 @@ class Workspace:
             {"id": "C3", "name": "partner-logistics", "is_member": False},
         ]
         self.users: list[Message] = [
-            {"id": f"U{number}", "name": f"n{number}", "real_name": "N", "tz": "Asia/Shanghai", "is_bot": False,
-             "profile": {"email": "secret@example.com"}} for number in range(5)
-        ]  # fmt: skip
+            {
+                "id": f"U{number}",
+                "name": f"n{number}",
+                "real_name": "N",
+                "tz": "Asia/Shanghai",
+                "is_bot": False,
+                "profile": {"email": "secret@example.com"},
+            }
+            for number in range(5)
+        ]
         self.history: dict[str, list[Message]] = {"C1": [], "C2": []}
         self.replies: dict[str, list[Message]] = {}
         self.override: Callable[[Asked], Said | None] = lambda _: None
@@ -175,8 +182,18 @@ def test_time_of_a_message_keeps_its_digits_and_edits_count() -> None:
 def test_messages_without_an_id_are_set_aside() -> None:
     workspace = Workspace()
     workspace.history["C1"] = [message(timedelta(hours=1))]
-    broken = said({"ok": True, "has_more": False, "messages": [{"text": "no ts"}, "text", message(timedelta(hours=2)),
-                                                               message(timedelta(hours=3), text=[1])]})  # type: ignore[arg-type]  # fmt: skip
+    broken = said(
+        {
+            "ok": True,
+            "has_more": False,
+            "messages": [
+                {"text": "no ts"},
+                "text",
+                message(timedelta(hours=2)),
+                {**message(timedelta(hours=3)), "text": [1]},
+            ],
+        }
+    )
     workspace.override = lambda asked: broken if asked.path.endswith("history") else None
     workspace.channels = workspace.channels[:1]
     with source_for(workspace) as (source, _):
@@ -190,14 +207,18 @@ def test_messages_without_an_id_are_set_aside() -> None:
     [
         ({"ok": False, "error": "invalid_auth"}, PermanentFailure, "SLACK_BOT_TOKEN"),
         ({"ok": False, "error": "token_revoked"}, PermanentFailure, "SLACK_BOT_TOKEN"),
-        ({"ok": False, "error": "missing_scope", "needed": "channels:history", "provided": "chat:write"}, PermanentFailure, "channels:history"),
+        (
+            {"ok": False, "error": "missing_scope", "needed": "channels:history", "provided": "chat:write"},
+            PermanentFailure,
+            "channels:history",
+        ),
         ({"ok": False, "error": "some_new_error"}, PermanentFailure, "some_new_error"),
         ({"ok": False, "error": "internal_error"}, TransientFailure, "internal_error"),
         ({"messages": []}, TransientFailure, "without ok"),
         ({"ok": True}, TransientFailure, "without messages"),
         ({"ok": True, "messages": [], "has_more": True}, TransientFailure, "announces more"),
     ],
-)  # fmt: skip
+)
 def test_refusals(reply: Any, failure: type[Exception], told: str) -> None:
     workspace = Workspace()
     workspace.override = lambda asked: said(reply) if asked.path.endswith("history") else None

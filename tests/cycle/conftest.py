@@ -29,9 +29,9 @@ class Cycle:
     first: dict[str, Any]
     second: dict[str, Any]
 
-    def rows(self, query: str, parameters: object = None) -> list[Any]:
+    def rows(self, query: str, parameters: Any = None) -> list[Any]:
         with psycopg.connect(running_server(self.home).url("warehouse")) as connection:
-            return connection.execute(query.encode(), parameters).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query.encode(), parameters).fetchall()
 
 
 def run_demo(base: Path, *arguments: str) -> dict[str, Any]:

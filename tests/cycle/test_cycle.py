@@ -33,17 +33,18 @@ def test_every_stream_is_landed_whole_and_ties_out(cycle: Cycle) -> None:
 
 
 def test_accepted_and_quarantined_are_what_was_received(cycle: Cycle) -> None:
-    assert cycle.rows(
-        "select vendor, stream from ops.sync_runs"
-        " where received <> inserted + updated + unchanged + duplicates + quarantined"
-    ) == []
+    assert (
+        cycle.rows(
+            "select vendor, stream from ops.sync_runs"
+            " where received <> inserted + updated + unchanged + duplicates + quarantined"
+        )
+        == []
+    )
 
 
 def test_second_run_changes_no_row_and_builds_nothing(cycle: Cycle) -> None:
     first, second = cycle.rows("select run_id, max(id) from ops.sync_runs group by run_id order by 2")
-    changed = cycle.rows(
-        "select sum(inserted + updated + deleted) from ops.sync_runs where run_id = %s", (second[0],)
-    )
+    changed = cycle.rows("select sum(inserted + updated + deleted) from ops.sync_runs where run_id = %s", (second[0],))
     assert changed == [(0,)]
     assert cycle.rows("select count(*) from ops.warehouse_builds") == [(1,)]
     assert cycle.rows("select count(*) from ops.documents") == [(1,)]
@@ -98,7 +99,8 @@ def test_no_secret_reaches_the_database_or_the_logs(cycle: Cycle) -> None:
             for schema, table, column in columns:
                 for canary in canaries:
                     found = connection.execute(
-                        f'select count(*) from {schema}."{table}" where "{column}"::text like %s'.encode(), (f"%{canary}%",)
+                        f'select count(*) from {schema}."{table}" where "{column}"::text like %s'.encode(),
+                        (f"%{canary}%",),
                     ).fetchone()
                     assert found == (0,), (database, schema, table, column, canary)
     for path in cycle.home.rglob("*"):

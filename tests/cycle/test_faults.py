@@ -1,4 +1,4 @@
-"""What the executive reads when a vendor is down, lies, or the model misbehaves: always a pulse, never a wrong number."""
+"""What the executive reads when a vendor is down or the model misbehaves: a pulse, and never a wrong number."""
 
 from __future__ import annotations
 
@@ -50,7 +50,12 @@ def test_a_day_of_troubles_still_has_its_pulse(tmp_path: Path) -> None:
             "now": third_day,
             "faults": [
                 {"vendor": "anthropic", "fault": "sloppy", "match": {"point": "anthropic.mode"}, "times": 100},
-                {"vendor": "slack", "fault": "accept_then_drop", "match": {"path_contains": "chat.postMessage"}, "times": 1},
+                {
+                    "vendor": "slack",
+                    "fault": "accept_then_drop",
+                    "match": {"path_contains": "chat.postMessage"},
+                    "times": 1,
+                },
             ],
         },
     )

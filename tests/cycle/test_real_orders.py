@@ -42,7 +42,7 @@ def test_every_line_of_the_file_is_landed(shop: Cycle) -> None:
         (25_900, 541_909)
     ]
     assert shop.rows("select count(*) from ops.quarantine") == [(0,)]
-    assert shop.rows("select status, count(*) from ops.tie_outs group by 1") [0][0] == "matched"
+    assert shop.rows("select status, count(*) from ops.tie_outs group by 1")[0][0] == "matched"
 
 
 def test_net_total_to_the_penny(shop: Cycle) -> None:

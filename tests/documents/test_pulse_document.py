@@ -157,6 +157,11 @@ def test_the_footer_says_who_wrote_and_at_what_cost() -> None:
     assert "written by rules: [mention] said no" in text
 
 
+def test_a_warehouse_that_did_not_pass_its_tests_is_said() -> None:
+    text = text_of(compose_pulse(replace(morning(), notes=("warehouse_unproven",)), DRAFT))
+    assert "did not pass its tests: its numbers are withheld" in text
+
+
 def test_one_message_needs_and_several_need() -> None:
     one = fact("messages_waiting", "Messages waiting for an answer", "count", "1", direction="down_is_good")
     assert "1 needs an answer" in text_of(compose_pulse(morning(messages_waiting=one), DRAFT))

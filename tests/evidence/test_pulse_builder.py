@@ -447,6 +447,24 @@ def test_the_reader_role_is_enough_and_a_missing_grant_is_said(filled: Connectio
         filled.commit()
 
 
+def test_a_build_that_did_not_pass_its_tests_withholds_every_number_of_the_warehouse(filled: Connection) -> None:
+    proven = datetime(2026, 11, 19, 5, 50, tzinfo=NEW_YORK)
+    bundle = build(filled, operations=Operations(jobs_due=1, jobs_nominal=1, unproven_since=proven))
+    assert "warehouse_unproven" in bundle.notes
+    for fact in bundle.facts:
+        if fact.source.relation.startswith(("metrics.", "marts.")):
+            assert (fact.status, fact.value, fact.comparisons) == ("unknown", None, ()), fact.id
+            assert fact.unknown_since is not None
+            assert fact.unknown_since <= max(proven, FRESH)
+    assert bundle.fact("net_sales").unknown_since == proven
+    assert (bundle.get("driver"), bundle.get("health_low")) == (None, None)
+    assert [bundle.rows(name) for name in ("inventory", "messages", "late")] == [(), (), ()]
+    assert {row.mark for row in bundle.rows("divisions")} == {"unknown"}
+    # What the warehouse does not tell is told as ever.
+    assert bundle.fact("sources_synced").value == 3
+    assert bundle.fact("tokens_used").value == 900
+
+
 # Other companies, other days --------------------------------------------------------------------------------
 
 

@@ -33,9 +33,9 @@ class Vendor:
     """The vendor's side: it holds records and answers as told, mistakes included."""
 
     vendor = "acme"
-    streams = {"orders": ORDERS, "places": PLACES}
 
     def __init__(self, pages: Sequence[Page | Exception], held: dict[date, tuple[int, Decimal]] | None = None) -> None:
+        self.streams = {"orders": ORDERS, "places": PLACES}
         self._pages = pages
         self._held = held
         self.asked_since: list[str | None] = []
@@ -114,7 +114,9 @@ def test_duplicates_keep_the_newest_and_are_counted(warehouse: Connect) -> None:
 
 
 def test_bad_records_are_quarantined_whole_and_good_neighbours_land(warehouse: Connect) -> None:
-    page = Page([order(1), order(2)], [Rejected("unknown_currency", "XQX is no currency", '{"id":"o3"}', "o3")], cursor="c")
+    page = Page(
+        [order(1), order(2)], [Rejected("unknown_currency", "XQX is no currency", '{"id":"o3"}', "o3")], cursor="c"
+    )
     result = run(warehouse, Vendor([page, page], {date(2026, 11, 18): (2, Decimal("20.00"))}))
     assert (result.received, result.inserted, result.quarantined, result.duplicates) == (6, 2, 2, 2)
     assert rows(warehouse, "select record_id, reason, raw, resolved_at from ops.quarantine") == [
@@ -204,7 +206,9 @@ def test_two_syncs_of_one_stream_do_not_overlap(warehouse: Connect) -> None:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
-        st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), st.text(max_size=20)), max_size=8), min_size=1, max_size=4
+        st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), st.text(max_size=20)), max_size=8),
+        min_size=1,
+        max_size=4,
     )
 )
 def test_any_sequence_of_syncs_ends_with_the_newest_version_of_each(
@@ -216,7 +220,9 @@ def test_any_sequence_of_syncs_ends_with_the_newest_version_of_each(
     newest: dict[str, tuple[int, str]] = {}
     for batch in syncs:
         records = [
-            Record(f"o{n}", {"id": f"o{n}", "text": text, "at": "2026-11-18T15:00:00Z"}, NOW + timedelta(seconds=version))
+            Record(
+                f"o{n}", {"id": f"o{n}", "text": text, "at": "2026-11-18T15:00:00Z"}, NOW + timedelta(seconds=version)
+            )
             for n, version, text in batch
         ]
         for n, version, text in batch:

@@ -54,8 +54,8 @@ def test_lineage_runs_from_raw_orders_to_the_delivered_pulse(definitions: Defini
         if key not in seen:
             seen.add(key)
             waiting.extend(graph.get(key).parent_keys)
-    for key in (["raw", "shopify", "orders"], ["raw", "netsuite", "transactions"], ["metrics", "fct_metric_daily"]):
-        assert AssetKey(key) in seen, key
+    for path in (["raw", "shopify", "orders"], ["raw", "netsuite", "transactions"], ["metrics", "fct_metric_daily"]):
+        assert AssetKey(path) in seen, path
 
 
 def test_dbt_tests_are_asset_checks(definitions: Definitions) -> None:
@@ -72,4 +72,4 @@ def test_the_pulse_is_scheduled_before_seven_in_company_time(definitions: Defini
 
 def test_every_job_has_a_bounded_runtime(definitions: Definitions) -> None:
     for job in definitions.jobs or []:
-        assert int(job.tags["dagster/max_runtime"]) <= 3600
+        assert int((job.tags or {})["dagster/max_runtime"]) <= 3600

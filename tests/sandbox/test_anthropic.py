@@ -22,7 +22,12 @@ EVIDENCE = {
             "paths": {"value": "$11,235", "abs_delta_pct": "3.1%", "comparison.same_weekday.label": "last Thursday"},
         },
         {"id": "late_orders", "label": "Late orders", "paths": {"value": "7"}},
-        {"id": "velocity_30d", "label": "Velocity over 30 days", "moved": "down", "paths": {"value": "4", "label": "x"}},
+        {
+            "id": "velocity_30d",
+            "label": "Velocity over 30 days",
+            "moved": "down",
+            "paths": {"value": "4", "label": "x"},
+        },
         {"id": "inventory", "label": "Inventory value", "status": "unknown", "paths": {"unknown_since": "Tue"}},
     ],
     "slots": [
@@ -78,7 +83,7 @@ def test_the_sdk_gets_structured_output(served: Served) -> None:
     assert message.stop_reason == "end_turn"
     assert message.usage.input_tokens > 100
     assert message.usage.output_tokens > 10
-    written = json.loads(message.content[0].text)  # type: ignore[union-attr]
+    written = json.loads(message.content[0].text)
     assert list(written) == ["headline", "stock", "pace"]
     spent = served.ledger(vendor="anthropic", kind="tokens_spent")[-1]["detail"]
     assert spent["message_id"] == message.id
@@ -230,7 +235,7 @@ def test_streaming(served: Served) -> None:
         streamed = "".join(stream.text_stream)
         final = stream.get_final_message()
     plain = sdk(served).messages.create(**request(output_config=STRUCTURED))
-    assert streamed == plain.content[0].text  # type: ignore[union-attr]
+    assert streamed == plain.content[0].text
     assert final.usage.output_tokens == plain.usage.output_tokens
     check = official("anthropic", "RawMessageStreamEvent.schema.json")
     raw = served.http.post("/v1/messages", json=request(stream=True), headers=HEADERS).text
@@ -282,7 +287,7 @@ def test_rate_limits_and_their_headers(early: Served) -> None:
     assert first.headers["anthropic-ratelimit-requests-limit"] == "50"
     assert first.headers["anthropic-ratelimit-requests-remaining"] == "49"
     assert first.headers["request-id"].startswith("req_")
-    huge = request(messages=[{"role": "user", "content": "x" * 199_000}])
+    huge = request(messages=[{"role": "user", "content": "x" * 200_000}])
     refused = early.http.post("/v1/messages", json=huge, headers=HEADERS)
     assert refused.status_code == 429
     assert 1 <= int(refused.headers["retry-after"]) <= 60

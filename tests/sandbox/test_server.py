@@ -306,6 +306,8 @@ def test_a_fault_by_the_body(served: Served) -> None:
     ("fault", "why"),
     [
         ({"vendor": "slack"}, "fault"),
+        ({"vendor": "slack", "fault": "http_42"}, "http_42"),
+        ({"vendor": "slack", "fault": "hostile"}, "repeat_page"),
         ({"vendor": "salesforce", "fault": "http_429"}, "vendor"),
         ({"vendor": "slack", "fault": "http_429", "match": {"path": "x"}}, "match"),
         ({"vendor": "slack", "fault": "http_429", "times": 0}, "times"),

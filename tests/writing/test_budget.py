@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -253,3 +253,36 @@ def test_the_calls_of_a_document_are_known_by_it(budget: TokenBudget, warehouse:
     budget.attach([reservation.id], document)
     with warehouse() as conn:
         assert conn.execute("select document_id from ops.token_ledger").fetchone() == (document,)
+    budget.spend(reservation, Usage(input_tokens=2_000, output_tokens=100))
+    repair = budget.reserve(ask(), model=HAIKU, tokens=10)
+    budget.spend(repair, Usage(input_tokens=500))
+    budget.attach([repair.id], document)
+    budget.reserve(ask("sales", "b2b_pipeline"), model=HAIKU, tokens=10)
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    pulse, sales = budget.costs(hour_ago)
+    assert (pulse.calls, pulse.tokens, pulse.cost_usd, pulse.delivered, pulse.per_output) == (
+        2,
+        2_600,
+        Decimal("0.003"),  # 2,500 in at 1, 100 out at 5 dollars a million
+        0,
+        None,
+    )
+    assert (sales.purpose, sales.unsettled, sales.cost_usd) == ("b2b_pipeline", 1, Decimal(0))
+    with warehouse() as conn:
+        conn.execute(
+            """insert into ops.outbox (id, dedupe_key, kind, channel_key, channel, payload, payload_hash, document_id,
+               state, created_at, updated_at) values (gen_random_uuid(), 'k', 'pulse', 'executive', 'C', '{}', 'h', %s,
+               'sent', now(), now())""",
+            (document,),
+        )
+    assert budget.costs(hour_ago)[0].per_output == Decimal("0.003")
+    assert budget.costs(datetime.now(UTC) + timedelta(hours=1)) == []
+
+
+def test_an_old_reservation_makes_room_by_itself(budget: TokenBudget, warehouse: Any) -> None:
+    budget.reserve(ask(), model=HAIKU, tokens=20_000)
+    with pytest.raises(BudgetExceededError):
+        budget.reserve(ask(), model=HAIKU, tokens=1)
+    with warehouse() as conn:
+        conn.execute("update ops.token_ledger set created_at = now() - interval '61 minutes'")
+    assert budget.reserve(ask(), model=HAIKU, tokens=20_000).fleet_used == 20_000

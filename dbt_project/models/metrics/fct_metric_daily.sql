@@ -120,11 +120,14 @@ select
     metric_values.denominator,
     -- Late arrivals are awaited for a limited time: older rows keep the end of theirs, so that a sync which
     -- changed nothing in them does not rewrite the whole history.
-    least(
-        freshness.fresh_to,
-        (metric_values.date + {{ var('late_arrival_days') }})::timestamp
-        at time zone (select companies.company_timezone from {{ ref('int_company') }} as companies)
-    ) as fresh_to,
+    case
+        when freshness.fresh_to is not null
+            then least(
+                freshness.fresh_to,
+                (metric_values.date + {{ var('late_arrival_days') }})::timestamp
+                at time zone (select companies.company_timezone from {{ ref('int_company') }} as companies)
+            )
+    end as fresh_to,
     case verdicts.rank
         when {{ tie_out_rank("'matched'") }} then 'matched'
         when {{ tie_out_rank("'mismatched'") }} then 'mismatched'

@@ -183,6 +183,7 @@ create table ops.warehouse_builds (
     finished_at timestamptz not null,
     models integer not null default 0,
     tests integer not null default 0,
-    failures integer not null default 0
+    failures integer not null default 0,
+    warnings integer not null default 0
 );
 comment on table ops.warehouse_builds is 'What each dbt build was built from; an equal fingerprint means there is nothing to build again.';

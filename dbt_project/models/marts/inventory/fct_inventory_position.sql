@@ -78,7 +78,7 @@ graded as (
     from positions
 ),
 
--- An open purchase order covers a SKU when it is not overdue, arrives before the stock runs out, and lifts what
+-- An open purchase order covers a SKU when it is not overdue, arrives on the day before the stock runs out or earlier, and lifts what
 -- is available to the level below which the SKU would be graded again.
 cover as (
     select
@@ -92,7 +92,7 @@ cover as (
         and graded.available > 0
         and (
             graded.days_of_supply is null
-            or open_orders.expected_day <= {{ as_of_day() }} + floor(graded.days_of_supply)::int
+            or open_orders.expected_day < {{ as_of_day() }} + floor(graded.days_of_supply)::int
         )
     group by graded.sku
 ),

@@ -42,7 +42,7 @@ attained as (
         inputs.input_value,
         case
             -- greatest() and least() pass over a NULL; an unknown input must stay unknown.
-            when inputs.input_value is not null
+            when inputs.input_value is not null and weights.component is not null
                 then round(
                     least(greatest((inputs.input_value - weights.poor) / (weights.good - weights.poor), 0), 1), 6
                 )
@@ -167,8 +167,14 @@ select
         when changes.date > beginning.first_day
             then (changes.weight - changes.previous_weight) * coalesce(changes.previous_attainment, 0)
     end as weight_effect,
-    case when changes.known_attainment is null then 'unknown' else 'known' end as status,
-    changes.unknown_since
+    case
+        when changes.known_attainment is null and changes.nominal_weight > 0 then 'unknown'
+        else 'known'
+    end as status,
+    case when changes.nominal_weight > 0 then changes.unknown_since end as unknown_since
 from changes
 cross join beginning
-where changes.date >= beginning.first_day
+where
+    changes.date >= beginning.first_day
+    -- A component outside the version in force is told of only on the morning it leaves.
+    and (changes.nominal_weight > 0 or changes.contribution <> changes.previous_contribution)

@@ -4,9 +4,22 @@
     post_hook="{{ analyze_when_new() }}",
 ) }}
 
+with changed as (
+    select
+        orders.order_id,
+        orders._sync_id,
+        {{ child_version('orders') }} as _version,
+        raw.payload
+    from {{ ref('stg_shopify__orders') }} as orders
+    inner join {{ source('raw_shopify', 'orders') }} as raw on orders.order_id = raw.id
+    where
+        orders.line_count > 0
+        and {{ not_yet_built('orders', 'order_id') }}
+)
+
 select
     line.value ->> 'id' as order_line_id,
-    orders.order_id,
+    changed.order_id,
     line.position as line_number,
     coalesce(nullif(line.value ->> 'title', ''), nullif(line.value ->> 'sku', '')) as title,
     nullif(line.value ->> 'sku', '') as sku,
@@ -33,11 +46,7 @@ select
             from jsonb_array_elements(line.value -> 'taxLines') as tax
         )
     end as tax_amount,
-    orders._sync_id,
-    {{ child_version('orders') }} as _version
-from {{ ref('stg_shopify__orders') }} as orders
-inner join {{ source('raw_shopify', 'orders') }} as raw on orders.order_id = raw.id
-cross join jsonb_array_elements(raw.payload -> 'lineItems') with ordinality as line (value, position)
-where
-    orders.line_count > 0
-    and {{ not_yet_built('orders', 'order_id') }}
+    changed._sync_id,
+    changed._version
+from changed
+cross join jsonb_array_elements(changed.payload -> 'lineItems') with ordinality as line (value, position)

@@ -1,0 +1,172 @@
+"""A warehouse to test: the product's own migrations, raw tables and loader, and dbt on top.
+
+Belongs here: landing payloads as a sync would, setting the company's clock, running dbt, asking. Does not
+belong here: payloads and expected numbers (each test has its own).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from ops_platform.database.load import StagedLoad
+from ops_platform.database.migrations import ensure_raw_tables, migrate
+from ops_platform.database.server import ServerAddress
+from ops_platform.records import Record
+from ops_platform.settings import PROJECT_ROOT
+
+DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+STREAMS = {
+    "shopify": (
+        "shop", "orders", "customers", "products", "inventory_items", "locations", "fulfillment_orders", "discounts",
+    ),
+    "netsuite": (
+        "transactions", "transaction_lines", "items", "inventory_by_location", "purchase_orders", "vendors", "locations",
+        "accounts", "accounting_periods", "deleted_records",
+    ),
+    "slack": ("channels", "users", "messages"),
+}  # fmt: skip
+
+
+class DbtWarehouse:
+    """One database. `build` runs dbt in this process; the project may be another than the product's."""
+
+    def __init__(self, address: ServerAddress, name: str, scratch: Path, project: Path = DBT_PROJECT) -> None:
+        self.address = address
+        self.name = name
+        self.scratch = scratch
+        self.project = project
+        self._sync_id = 0
+        with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
+            maintenance.execute(f"create database {name}".encode())
+        self.connection = psycopg.connect(address.url(name), options="-c timezone=UTC", autocommit=True)
+        migrate(self.connection)
+        ensure_raw_tables(
+            self.connection, [(vendor, stream, stream) for vendor in STREAMS for stream in STREAMS[vendor]]
+        )
+
+    def close(self) -> None:
+        self.connection.close()
+        with psycopg.connect(self.address.url("postgres"), autocommit=True) as maintenance:
+            maintenance.execute(f"drop database if exists {self.name} with (force)".encode())
+
+    def land(
+        self,
+        vendor: str,
+        stream: str,
+        payloads: Iterable[dict[str, Any]],
+        at: datetime,
+        *,
+        ids: Iterable[str] | None = None,
+        deleted: Iterable[str] = (),
+        fresh: bool = True,
+    ) -> None:
+        """One sync of a stream: these payloads are new or changed, those ids are gone."""
+        self._sync_id += 1
+        load = StagedLoad(self.connection, vendor, stream, self._sync_id)
+        identities = iter(ids) if ids is not None else None
+        for payload in payloads:
+            identity = next(identities) if identities is not None else payload["id"]
+            assert load.add([Record(identity, payload, None)]) == []
+        load.finish_staging()
+        with self.connection.transaction():
+            _, poison = load.merge(at)
+            assert poison == []
+            load.soft_delete(list(deleted), at)
+        load.close()
+        if fresh:
+            self.fresh(vendor, stream, at)
+
+    def fresh(self, vendor: str, stream: str, at: datetime) -> None:
+        """The stream is complete up to `at`."""
+        self.connection.execute(
+            "insert into ops.cursors (vendor, stream, fresh_to, updated_at) values (%s, %s, %s, %s)"
+            " on conflict (vendor, stream) do update set fresh_to = excluded.fresh_to",
+            (vendor, stream, at, at),
+        )
+
+    def clock(self, as_of: datetime, zone: str = "America/New_York", currency: str = "USD") -> None:
+        self.connection.execute(
+            "insert into ops.company (name, timezone, currency, as_of) values ('Test', %s, %s, %s)"
+            " on conflict (singleton) do update set timezone = excluded.timezone, currency = excluded.currency,"
+            " as_of = excluded.as_of",
+            (zone, currency, as_of),
+        )
+
+    def build(self, *arguments: str) -> dict[str, str]:
+        """`dbt build` without the unit tests; the status of every node by name. Fails when a node fails."""
+        return self.dbt("build", "--exclude-resource-type", "unit_test", *arguments)
+
+    def dbt(self, *arguments: str) -> dict[str, str]:
+        from dbt.cli.main import dbtRunner
+
+        folders = ["--project-dir", self.project, "--profiles-dir", self.project]
+        outputs = ["--target-path", self.scratch / "target", "--log-path", self.scratch / "logs"]
+        with _environment(self._connection_environment()):
+            done = dbtRunner().invoke([*arguments, "--quiet", *map(str, [*folders, *outputs])])
+        if done.exception is not None:
+            raise done.exception
+        results: Any = done.result
+        statuses = {result.node.name: str(result.status) for result in results}
+        failed = {
+            result.node.name: result.message or f"{result.failures} rows"
+            for result in results
+            if str(result.status) not in ("success", "pass", "no-op")
+        }
+        assert not failed, failed
+        assert done.success
+        return statuses
+
+    def _connection_environment(self) -> dict[str, str]:
+        return {
+            "DBT_PG_HOST": str(self.address.socket_directory),
+            "DBT_PG_PORT": "5432",
+            "DBT_PG_USER": "postgres",
+            "DBT_PG_PASSWORD": "",
+            "DBT_PG_DATABASE": self.name,
+            "DBT_PG_ROLE": "",
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        }
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query.encode(), parameters).fetchall()
+
+    def one(self, query: str, *parameters: object) -> Any:
+        ((value,),) = self.rows(query, *parameters)
+        return value
+
+    def metric(self, metric_id: str, dimension: str = "all", value: str = "all") -> dict[str, Decimal | None]:
+        """A metric by day: ISO date → value."""
+        return {
+            day.isoformat(): number
+            for day, number in self.rows(
+                "select date, value from metrics.fct_metric_daily"
+                " where metric_id = %s and dimension = %s and dimension_value = %s order by date",
+                metric_id, dimension, value,
+            )
+        }  # fmt: skip
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    # dbt sets up its own logging and prints to the process's streams; neither may leak into other tests.
+    stdout = sys.stdout
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
