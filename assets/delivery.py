@@ -49,10 +49,12 @@ def delivery_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResou
     report = deliver(warehouse.connect, SlackPoster.from_settings(settings), patience=PATIENCE_SECONDS)
     if report.failed or report.held:
         raise DataFailure(f"not every message is there: {report}")
+    # What is throttled or not yet settled stays in the outbox, which the outbox sensor empties.
     return MaterializeResult(
         metadata={
             "outbox": ", ".join(outcomes),
             "posts": report.posts,
+            "waiting": len(report.waiting),
             "report": str(report),
             "document_id": stored.id,
         }

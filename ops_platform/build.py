@@ -13,10 +13,12 @@ from dagster import AssetSpec, Definitions
 
 from assets import all_assets
 from jobs.fleet import fleet_jobs
+from jobs.outbox import outbox_job
 from ops_platform.fleet import get_fleet
 from ops_platform.settings import get_settings
 from resources.postgres import WarehouseResource
 from resources.vendor_clients import VendorsResource
+from sensors.outbox import outbox_sensor
 from sensors.schedules import fleet_schedules
 
 # Tables of the platform itself that models read; the platform writes them, no asset makes them.
@@ -62,7 +64,8 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> Definitions
     ]  # fmt: skip
     return Definitions(
         assets=[*all_assets(), *operations],
-        jobs=jobs,
+        jobs=[*jobs, outbox_job()],
         schedules=fleet_schedules(fleet, jobs, get_settings().ops_env),
+        sensors=[outbox_sensor(get_settings().ops_env)],
         resources={**default_resources(), **(resources or {})},
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,18 @@ from typing import Any
 
 import psycopg
 import pytest
+
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the session a temporary root of its own.
+
+    pytest's shared root is closed again to other accounts by every session that starts; a PostgreSQL of
+    another session, running under its service account, would lose its data directory."""
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="ops-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
 
 SHARED = Path(os.environ.get("OPS_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 SCHEMAS = Path(os.environ.get("OPS_SCHEMAS", SHARED / "schemas"))

@@ -75,7 +75,9 @@ def compose_pulse(bundle: Bundle, draft: WrittenText) -> Document:
         blocks.append(Paragraph(fill(draft.slots["headline"], bundle)))
     blocks.append(_health(bundle))
     if draft.slots.get("driver"):
-        blocks.append(Paragraph(fill(draft.slots["driver"], bundle)))
+        # A writer may say so himself; otherwise the line needs its heading to be understood.
+        said = "driver" in draft.slots["driver"].lower()
+        blocks.append(Paragraph(rich("" if said else "Main driver: ", fill(draft.slots["driver"], bundle))))
     blocks += [Divider(), KeyFigures((*_sales(bundle), *_orders(bundle), *_inventory(bundle), _messages(bundle)))]
     blocks += _quotes(bundle)
     lines = _divisions(bundle, draft)

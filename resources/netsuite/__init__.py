@@ -22,14 +22,12 @@ __all__ = ["STREAMS", "NetSuiteClient", "NetSuiteSource", "connect"]
 
 STREAMS: dict[str, Stream] = {name: table.stream for name, table in TABLES.items()}
 
-# NetSuite's own default for a new account; `account_zone` or OPS_TIMEZONE says otherwise.
-DEFAULT_ZONE = "America/Los_Angeles"
-
 
 def connect(settings: Settings, *, account_zone: str | None = None) -> NetSuiteSource | None:
     """The account the settings name, or None when they name none. Opens no connection.
 
-    `account_zone` is the IANA zone in which the account shows times (Setup > Company > Company Information).
+    `account_zone` is the IANA zone in which the account shows times (Setup > Company > Company Information); by
+    default the company's own, as the fleet file or OPS_TIMEZONE says.
     Raises `ConfigurationError` naming what is missing when only some of the credentials are there."""
     from resources.http import HttpClient
 
@@ -54,4 +52,8 @@ def connect(settings: Settings, *, account_zone: str | None = None) -> NetSuiteS
     # The vendor allows a request fifteen minutes; a large page of lines can take a good part of one.
     http = HttpClient("netsuite", base, timeout_seconds=180.0)
     client = NetSuiteClient(http, account, client_id, certificate_id, private_key)
-    return NetSuiteSource(client, zone=account_zone or settings.ops_timezone or DEFAULT_ZONE)
+    if account_zone is None:
+        from ops_platform.fleet import load_fleet
+
+        account_zone = load_fleet(settings.ops_fleet_file, settings).company.timezone
+    return NetSuiteSource(client, zone=account_zone)

@@ -270,19 +270,15 @@ class ShopifySource:
     # -- ids ------------------------------------------------------------------------------------------------
 
     def living_ids(self, stream: Stream) -> Iterator[str]:
-        """Every id the shop has now, for finding what was deleted. Raises rather than end early."""
+        """Every id the shop has now (some perhaps twice), for finding what was deleted. Raises rather than end
+        early."""
         entity = ENTITIES[stream.name]
         if entity.ids_bulk is not None and self.bulk_first:
             try:
-                finished = self.bulk.run(entity.ids_bulk, None)
+                yield from self._bulk_ids(entity.ids_bulk)
+                return
             except BulkUnavailable as reason:
                 log.info("shopify: ids of %s are read page by page: %s", stream.name, reason)
-            else:
-                if finished.file is not None:
-                    with finished.file as file:
-                        for item, _ in assemble(file, Shape()):
-                            yield gid(item.get("id"))
-                return
         name = entity.ids_page or entity.page
         variables: dict[str, Any] = {} if entity.ids_page else dict(entity.variables)
         expected = self._expected(entity, None)
@@ -293,6 +289,13 @@ class ShopifySource:
                 yield gid(node.get("id"))
         if expected is not None and state.nodes_read < min(expected, self._expected(entity, None) or 0):
             raise TransientFailure(f"shopify: {stream.name}: only {state.nodes_read} of {expected} ids came")
+
+    def _bulk_ids(self, operation: str) -> Iterator[str]:
+        finished = self.bulk.run(operation, None)
+        if finished.file is not None:
+            with finished.file as file:
+                for item, _ in assemble(file, Shape()):
+                    yield gid(item.get("id"))
 
     # -- tie-out --------------------------------------------------------------------------------------------
 

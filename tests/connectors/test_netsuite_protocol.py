@@ -587,6 +587,8 @@ def test_not_connected_partly_connected_and_the_host() -> None:
     assert source is not None
     assert source.client.http.base_url == "https://1234567-sb1.suitetalk.api.netsuite.com"
     assert str(source.zone) == "Europe/Berlin"
+    company = netsuite.connect(Settings(**full, ops_timezone="Asia/Tokyo"))
+    assert company is not None and str(company.zone) == "Asia/Tokyo"
     with pytest.raises(ConfigurationError, match="account id"):
         netsuite.connect(Settings(**{**full, "netsuite_account_id": "evil.example/"}))
 

@@ -58,7 +58,8 @@ def test_orders_with_refunds_are_whole_either_way(world: World) -> None:
     lines = sum(len(refund["refundLineItems"]) for refund in refunds)
     adjustments = sum(len(refund["orderAdjustments"]) for refund in refunds)
     text = """query($after: String) { orders(first: 100, after: $after) { pageInfo { hasNextPage endCursor }
-        nodes { refunds { refundLineItems(first: 50) { nodes { quantity } } orderAdjustments(first: 10) { nodes { id } } } } } }"""
+        nodes { refunds {
+            refundLineItems(first: 50) { nodes { quantity } } orderAdjustments(first: 10) { nodes { id } } } } } }"""
     truth: Counter[str] = Counter()
     after = None
     while True:

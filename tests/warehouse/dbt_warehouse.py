@@ -29,8 +29,8 @@ STREAMS = {
         "shop", "orders", "customers", "products", "inventory_items", "locations", "fulfillment_orders", "discounts",
     ),
     "netsuite": (
-        "transactions", "transaction_lines", "items", "inventory_by_location", "purchase_orders", "vendors", "locations",
-        "accounts", "accounting_periods", "deleted_records",
+        "transactions", "transaction_lines", "items", "inventory_by_location", "purchase_orders", "vendors",
+        "locations", "accounts", "accounting_periods", "deleted_records",
     ),
     "slack": ("channels", "users", "messages"),
 }  # fmt: skip
@@ -104,6 +104,10 @@ class DbtWarehouse:
     def build(self, *arguments: str) -> dict[str, str]:
         """`dbt build` without the unit tests; the status of every node by name. Fails when a node fails."""
         return self.dbt("build", "--exclude-resource-type", "unit_test", *arguments)
+
+    def run(self, *arguments: str) -> dict[str, str]:
+        """The seeds and models alone, for a step whose data the tests saw before."""
+        return self.build("--exclude-resource-type", "test", *arguments)
 
     def dbt(self, *arguments: str) -> dict[str, str]:
         from dbt.cli.main import dbtRunner

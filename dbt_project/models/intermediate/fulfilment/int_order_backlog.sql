@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='lasting_view') }}
 
 -- Orders that waited at the close of at least one day, with the first and the last such day. An order older
 -- than the archive age is no longer chased, so it leaves the backlog on that day.

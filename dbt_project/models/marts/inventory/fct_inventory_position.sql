@@ -78,8 +78,8 @@ graded as (
     from positions
 ),
 
--- An open purchase order covers a SKU when it is not overdue, arrives on the day before the stock runs out or earlier, and lifts what
--- is available to the level below which the SKU would be graded again.
+-- An open purchase order covers a SKU when it is not overdue, arrives on the day before the stock runs out or
+-- earlier, and lifts what is available to the level below which the SKU would be graded again.
 cover as (
     select
         graded.sku,
