@@ -22,7 +22,10 @@ class PermanentFailure(OpsError):
 class TransientFailure(OpsError):
     """The other side may answer later (throttled, overloaded, reset, timed out).
 
-    `retry_after` is in seconds, when the other side said how long to wait."""
+    `retry_after` is in seconds, when the other side said how long to wait. `exhausted` is set by whoever has
+    already tried again as often as makes sense: nobody above should."""
+
+    exhausted: bool = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -69,6 +69,12 @@ class RetryPolicy:
     longest_wait: float = 30.0
 
 
+def worth_another_try(failure: BaseException) -> bool:
+    """Whether a failure may pass by itself: transient, and not already tried to its end by a call within this
+    one (a token request inside a query), so that two layers of retries never multiply."""
+    return isinstance(failure, TransientFailure) and not failure.exhausted
+
+
 class Unreachable(TransientFailure):
     """Nobody answers at the address: the request was not sent."""
 
@@ -217,7 +223,7 @@ class HttpClient:
     def repeat(self, attempt: Callable[[], Any], what: str, retry: RetryPolicy | None = None) -> Any:
         """Run `attempt` until it returns, raises something that is not a `TransientFailure`, or the policy's
         tries or time are used up; then raise the last `TransientFailure` with what was tried."""
-        from tenacity import RetryCallState, Retrying, retry_if_exception_type
+        from tenacity import RetryCallState, Retrying, retry_if_exception
 
         policy = retry or self.retry
         started = self.clock()
@@ -246,7 +252,7 @@ class HttpClient:
         tries = 0
         try:
             for step in Retrying(
-                retry=retry_if_exception_type(TransientFailure),
+                retry=retry_if_exception(worth_another_try),
                 wait=wait,
                 stop=stop,
                 sleep=self.sleep,
@@ -259,10 +265,12 @@ class HttpClient:
         except TransientFailure as failure:
             if tries == 1:
                 raise
-            raise type(failure)(
+            spent = type(failure)(
                 f"{failure} (gave up after {tries} tries in {self.clock() - started:.0f} s)",
                 retry_after=failure.retry_after,
-            ) from failure
+            )
+            spent.exhausted = True
+            raise spent from failure
         raise AssertionError("the retry loop ended without a result")  # pragma: no cover
 
     # -- one try --------------------------------------------------------------------------------------------

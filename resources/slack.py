@@ -50,7 +50,9 @@ _CREDENTIALS = frozenset(
 _UNREADABLE = frozenset({"not_in_channel", "channel_not_found", "is_archived", "access_denied"})
 _TS = re.compile(r"\d{1,12}\.\d{1,9}")
 # Of a person only what names them in a report: no e-mail, telephone or picture.
-_USER_FIELDS = ("id", "name", "real_name", "tz", "is_bot", "deleted")
+_USER_FIELDS = (
+    "id", "name", "real_name", "tz", "is_bot", "deleted", "is_restricted", "is_ultra_restricted", "is_stranger",
+)  # fmt: skip
 
 STREAMS = {
     stream.name: stream

@@ -58,6 +58,7 @@ class StagedLoad:
         self.connection = connection
         self.sync_id = sync_id
         self.stripped_nul = 0
+        self._stream = stream
         self.staged = 0
         self._target = sql.Identifier(f"raw_{vendor}", stream)
         self._rows: list[bytes] = []
@@ -247,6 +248,30 @@ class StagedLoad:
                 " where id = any(%(ids)s) and deleted_at is null"
             ).format(target=self._target),
             {"now": now, "sync": self.sync_id, "ids": list(ids)},
+        )
+        return done.rowcount
+
+    def soft_delete_orphans(self, parent_key: str, gone_parents: Sequence[str], now: datetime) -> int:
+        """Mark rows whose parent was re-read whole without them, or was deleted.
+
+        `parent_key` is the payload's key of the parent. Finds its rows by an index made on first use."""
+        from psycopg import sql
+
+        key = sql.Literal(parent_key)
+        self.connection.execute(
+            sql.SQL("create index if not exists {index} on {target} ((payload ->> {key}))").format(
+                index=sql.Identifier(f"{self._stream}_by_parent"), target=self._target, key=key
+            )
+        )
+        done = self.connection.execute(
+            sql.SQL(
+                "update {target} as landed set deleted_at = %(now)s, last_seen_at = %(now)s, sync_id = %(sync)s"
+                " where deleted_at is null and (payload ->> {key}) in ("
+                "   select distinct payload::jsonb ->> {key} from pg_temp.incoming union select unnest(%(gone)s::text[]))"
+                " and ((payload ->> {key}) = any(%(gone)s)"
+                "      or not exists (select 1 from pg_temp.incoming where incoming.id = landed.id))"
+            ).format(target=self._target, key=key),
+            {"now": now, "sync": self.sync_id, "gone": list(gone_parents)},
         )
         return done.rowcount
 

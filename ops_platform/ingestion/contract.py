@@ -114,7 +114,8 @@ class VendorSource(Protocol):
 
 @dataclass(slots=True)
 class SyncResult:
-    """The receipt of one sync, as stored in `ops.sync_runs`."""
+    """The receipt of one sync, as stored in `ops.sync_runs`. `unanswered` is true when the vendor did not answer
+    within its retries, so that the caller can stop asking it."""
 
     vendor: str
     stream: str
@@ -133,6 +134,7 @@ class SyncResult:
     api_cost: Decimal = Decimal(0)
     duration_seconds: float = 0.0
     error: str | None = None
+    unanswered: bool = False
     tie_out: str = "not_checked"
     touched_days: list[date] = field(default_factory=list)
     fresh_to: datetime | None = None

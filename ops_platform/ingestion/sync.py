@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 # Records can be changed or lost behind a cursor: the last days are tied out at every sync, touched or not.
 ALWAYS_TIED_OUT_DAYS = 7
+STREAMS_WITHOUT_ANSWER = 2
 _LOCK_SPACE = 4_173
 
 
@@ -57,6 +58,8 @@ def sync_stream(
         try:
             _land(connection, source, stream, sync_id, result, now, allow_shrink, sweep, progress)
             _tie_out(connection, source, stream, sync_id, result, now, today)
+        except TransientFailure as error:
+            result.status, result.error, result.unanswered = "failed", str(error), True
         except OpsError as error:
             result.status, result.error = "failed", str(error)
         except Exception as error:
@@ -107,6 +110,7 @@ def _land(
                 progress(f"{stream.vendor}.{stream.name}: {result.received:,} records")
         load.finish_staging()
         deletions = _reported_deletions(source, stream, result.cursor_before, now)
+        parent_key, gone_parents = _parents(source, stream, result.cursor_before, now)
         failpoint("sync.before_merge")
         with connection.transaction():
             counts, poison = load.merge(now)
@@ -119,6 +123,8 @@ def _land(
                 result.deleted += load.soft_delete_missing(now, allow_shrink=allow_shrink)
             if deletions:
                 result.deleted += load.soft_delete(deletions, now)
+            if parent_key is not None:
+                result.deleted += load.soft_delete_orphans(parent_key, gone_parents, now)
             result.inserted, result.updated, result.unchanged = counts.inserted, counts.updated, counts.unchanged
             result.duplicates = result.received - result.quarantined - counts.distinct
             result.stripped_nul = load.stripped_nul
@@ -145,6 +151,18 @@ def _reported_deletions(source: VendorSource, stream: Stream, cursor: str | None
         return []
     since = _as_time(cursor) or now
     return [identity for name, identity in reported(since - stream.look_back) if name == stream.name]
+
+
+def _parents(
+    source: VendorSource, stream: Stream, cursor: str | None, now: datetime
+) -> tuple[str | None, list[str]]:
+    """For lines of a parent that the vendor always reads whole: the payload key of the parent, and the parents
+    it says were deleted. A line that a re-read parent no longer has is gone, though no list says so."""
+    keys: dict[str, str] = getattr(source, "parent_keys", {})
+    if cursor is None or stream.name not in keys:
+        return None, []
+    since = (_as_time(cursor) or now) - stream.look_back
+    return keys[stream.name], sorted(source.deleted_parents(stream, since))  # type: ignore[attr-defined]
 
 
 def _sweep(
@@ -318,14 +336,44 @@ def sync_vendor(
     sweep: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[SyncResult]:
-    """Sync the streams of one vendor one after another, each with its own receipt, on one connection."""
+    """Sync the streams of one vendor one after another, each with its own receipt, on one connection.
+
+    When two streams running got no answer at all, the vendor is down: the rest are written off at once with that
+    reason, instead of each waiting through its own retries while the morning passes."""
+    silent: list[SyncResult] = []
     with connect() as connection:
         connection.autocommit = True
         for stream in streams:
-            yield sync_stream(
-                connection, source, stream, now=now, today=today, run_id=run_id, allow_shrink=allow_shrink,
-                sweep=sweep, progress=progress,
-            )  # fmt: skip
+            if len(silent) == STREAMS_WITHOUT_ANSWER:
+                yield _written_off(connection, stream, run_id, now, silent[-1])
+                continue
+            result = sync_stream(
+                connection,
+                source,
+                stream,
+                now=now,
+                today=today,
+                run_id=run_id,
+                allow_shrink=allow_shrink,
+                sweep=sweep,
+                progress=progress,
+            )
+            silent = [*silent, result] if result.unanswered else []
+            yield result
+
+
+def _written_off(
+    connection: psycopg.Connection[Any], stream: Stream, run_id: str | None, now: datetime, last: SyncResult
+) -> SyncResult:
+    """The receipt of a stream that was not tried, because its vendor does not answer."""
+    result = SyncResult(stream.vendor, stream.name, status="failed", unanswered=True)
+    result.error = f"not tried: {last.vendor} does not answer ({last.stream}: {last.error})"
+    if _lock(connection, stream):
+        try:
+            _close_receipt(connection, _open_receipt(connection, stream, run_id, now), result)
+        finally:
+            _unlock(connection, stream)
+    return result
 
 
 __all__ = ["DataFailure", "TransientFailure", "sync_stream", "sync_vendor"]
