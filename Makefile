@@ -36,7 +36,7 @@ lint: install  ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --nofail-on-warnings dbt_project/models dbt_project/tests
+	$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests
 
 format: install  ## Put code in the house's format
 	$(BIN)/ruff check --fix --quiet . || true

@@ -14,7 +14,6 @@ import psycopg
 import pytest
 
 
-
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a temporary root of its own.
 

@@ -267,7 +267,7 @@ class StagedLoad:
             sql.SQL(
                 "update {target} as landed set deleted_at = %(now)s, last_seen_at = %(now)s, sync_id = %(sync)s"
                 " where deleted_at is null and (payload ->> {key}) in ("
-                "   select distinct payload::jsonb ->> {key} from pg_temp.incoming union select unnest(%(gone)s::text[]))"
+                "   select payload::jsonb ->> {key} from pg_temp.incoming union select unnest(%(gone)s::text[]))"
                 " and ((payload ->> {key}) = any(%(gone)s)"
                 "      or not exists (select 1 from pg_temp.incoming where incoming.id = landed.id))"
             ).format(target=self._target, key=key),

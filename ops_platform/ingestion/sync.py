@@ -153,9 +153,7 @@ def _reported_deletions(source: VendorSource, stream: Stream, cursor: str | None
     return [identity for name, identity in reported(since - stream.look_back) if name == stream.name]
 
 
-def _parents(
-    source: VendorSource, stream: Stream, cursor: str | None, now: datetime
-) -> tuple[str | None, list[str]]:
+def _parents(source: VendorSource, stream: Stream, cursor: str | None, now: datetime) -> tuple[str | None, list[str]]:
     """For lines of a parent that the vendor always reads whole: the payload key of the parent, and the parents
     it says were deleted. A line that a re-read parent no longer has is gone, though no list says so."""
     keys: dict[str, str] = getattr(source, "parent_keys", {})
