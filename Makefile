@@ -18,7 +18,8 @@ $(UV):
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 $(VENV)/.installed: uv.lock pyproject.toml | $(UV)
-	$(UV) sync --frozen --inexact --quiet
+	@# Networks that inspect TLS are known to the system's certificates only.
+	$(UV) sync --frozen --inexact --quiet || $(UV) sync --frozen --inexact --quiet --system-certs
 	@touch $@
 
 install: $(VENV)/.installed  ## Install the locked dependencies into .venv

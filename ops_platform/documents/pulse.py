@@ -33,6 +33,7 @@ from ops_platform.documents.model import (
     StatusLines,
     Title,
     Words,
+    plain,
     rich,
     spans_of,
 )
@@ -76,8 +77,9 @@ def compose_pulse(bundle: Bundle, draft: WrittenText) -> Document:
     blocks.append(_health(bundle))
     if draft.slots.get("driver"):
         # A writer may say so himself; otherwise the line needs its heading to be understood.
-        said = "driver" in draft.slots["driver"].lower()
-        blocks.append(Paragraph(rich("" if said else "Main driver: ", fill(draft.slots["driver"], bundle))))
+        line = fill(draft.slots["driver"], bundle)
+        said = "driver" in plain(line).lower()
+        blocks.append(Paragraph(rich("" if said else "Main driver: ", line)))
     blocks += [Divider(), KeyFigures((*_sales(bundle), *_orders(bundle), *_inventory(bundle), _messages(bundle)))]
     blocks += _quotes(bundle)
     lines = _divisions(bundle, draft)
