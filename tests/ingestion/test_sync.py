@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
@@ -284,3 +284,53 @@ def test_connection_is_a_real_postgres(warehouse: Connect) -> None:
     with warehouse() as connection:
         assert isinstance(connection, psycopg.Connection)
         assert connection.info.server_version >= 180000
+
+
+class LinesVendor(Vendor):
+    """A vendor of documents with lines, always re-read whole; it names deleted documents, never their lines."""
+
+    parent_keys: ClassVar[dict[str, str]] = {"orders": "document"}
+
+    def __init__(self, pages: Sequence[Page | Exception], gone: set[str]) -> None:
+        super().__init__(pages, {})
+        self.gone = gone
+
+    def deleted_parents(self, stream: Stream, since: datetime) -> set[str]:
+        return self.gone
+
+
+def line(number: int, document: str) -> Record:
+    return Record(f"l{number}", {"id": f"l{number}", "document": document, "at": "2026-11-18T15:00:00Z"}, None)
+
+
+def test_lines_that_a_reread_or_deleted_document_no_longer_has_are_gone(warehouse: Connect) -> None:
+    first = [line(1, "a"), line(2, "a"), line(3, "b"), line(4, "c")]
+    run(warehouse, LinesVendor([Page(first, cursor="2026-11-19T12:00:00+00:00")], set()))
+    # Document a comes again with one line less and one more; b was deleted; c was not read and stays.
+    second = LinesVendor([Page([line(1, "a"), line(5, "a")], cursor="2026-11-19T13:00:00+00:00")], {"b"})
+    assert run(warehouse, second).deleted == 2
+    assert rows(warehouse, "select id from raw_acme.orders where deleted_at is null order by id") == [
+        ("l1",),
+        ("l4",),
+        ("l5",),
+    ]
+
+
+def test_a_vendor_that_does_not_answer_is_written_off_after_two_streams(warehouse: Connect) -> None:
+    from ops_platform.ingestion.sync import sync_vendor
+
+    class Silent(Vendor):
+        asked: ClassVar[list[str]] = []
+
+        def pages(self, stream: Stream, cursor: str | None, *, now: datetime) -> Iterator[Page]:
+            self.asked.append(stream.name)
+            raise TransientFailure("nobody answers")
+
+    streams = [ORDERS, PLACES, *(Stream("acme", f"more{n}", "More.") for n in range(3))]
+    with warehouse() as connection:
+        ensure_raw_tables(connection, [(stream.vendor, stream.name, "x") for stream in streams])
+    results = list(sync_vendor(warehouse, Silent([]), streams, now=NOW, today=TODAY))
+    assert Silent.asked == ["orders", "places"]
+    assert [result.status for result in results] == ["failed"] * 5
+    assert "does not answer" in str(results[-1].error)
+    assert rows(warehouse, "select count(*) from ops.sync_runs where status = 'failed'") == [(5,)]
