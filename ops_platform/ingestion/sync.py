@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
-from ops_platform.failures import DataFailure, OpsError, TransientFailure
+from ops_platform.failures import OpsError, TransientFailure
 from ops_platform.ingestion import quarantine, tie_out
 from ops_platform.ingestion.contract import Page, Stream, SyncResult, VendorSource
 
@@ -372,6 +372,3 @@ def _written_off(
         finally:
             _unlock(connection, stream)
     return result
-
-
-__all__ = ["DataFailure", "TransientFailure", "sync_stream", "sync_vendor"]

@@ -74,7 +74,7 @@ def test_each_bot_and_each_job_has_its_own(budget: TokenBudget) -> None:
 
 def test_another_cycle_starts_afresh(budget: TokenBudget) -> None:
     budget.reserve(ask(), model=HAIKU, tokens=20_000)
-    budget.reserve(ask(cycle="c2"), model=HAIKU, tokens=20_000)
+    assert budget.reserve(ask(cycle="c2"), model=HAIKU, tokens=20_000).fleet_used == 20_000
 
 
 def test_the_alert_is_from_eighty_percent(budget: TokenBudget) -> None:
