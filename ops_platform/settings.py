@@ -67,6 +67,30 @@ class Settings(BaseSettings):
     netsuite_private_key: Secret = None
     netsuite_base_url: Text = None
 
+    hubspot_token: Secret = None
+    hubspot_base_url: Text = None
+    hubspot_api_version: str = "2026-09"
+
+    airtable_token: Secret = None
+    airtable_base_url: Text = None
+
+    klaviyo_api_key: Secret = None
+    klaviyo_base_url: Text = None
+    klaviyo_revision: str = "2026-07-15"
+
+    github_token: Secret = None
+    github_repository: Text = None
+    github_base_url: Text = None
+
+    amazon_client_id: Text = None
+    amazon_client_secret: Secret = None
+    amazon_refresh_token: Secret = None
+    amazon_marketplace_id: Text = None
+    amazon_seller_id: Text = None
+    amazon_base_url: Text = None
+
+    app_database_url: Secret = None
+
     slack_bot_token: Secret = None
     slack_base_url: Text = None
     slack_channel_executive: Text = None

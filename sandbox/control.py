@@ -66,7 +66,7 @@ class Control:
             "ready": True,
             "url": sandbox.url,
             "seed": sandbox.options.seed,
-            "profile": sandbox.slack.limits.profile,
+            "profile": sandbox.profile,
             "clock": sandbox.clock.now().isoformat(),
             "ticking": sandbox.clock.ticking,
             "source": company.source,

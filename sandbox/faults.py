@@ -1,8 +1,8 @@
-"""What goes wrong on purpose: which fault is armed, which request it hits, and each vendor's error bodies.
+"""What goes wrong on purpose: which fault is armed, and which request it hits.
 
-Belongs here: the plan (arm, match, count, take) and the vendors' refusals at transport level. Does not
-belong here: breaking the connection (`gate.py`), nor what a semantic fault means to a vendor (the vendor
-side asks with `take` and acts).
+Belongs here: the plan (arm, match, count, take). Does not belong here: breaking the connection (`gate.py`),
+how a vendor words a refusal (`refusals.py`), nor what a semantic fault means to a vendor (the vendor side
+asks with `take` and acts).
 
 Transport faults are applied by the gate whatever the vendor:
   http_<status>     the vendor's own error body with that status (429 with its own Retry-After rule)
@@ -23,15 +23,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from sandbox.exchange import Exchange, current
 
 _STATUS = re.compile(r"http_([345]\d\d)")
 _WHOLE = frozenset({"http_502_html", "html_200", "truncate", "truncate_short", "reset", "accept_then_drop", "slow"})
 _KNOWN_KEYS = frozenset({"vendor", "match", "fault", "times", "after", "point"})
 _MATCH_KEYS = frozenset({"path_contains", "body_contains", "query_contains", "method", "point"})
-VENDORS = ("shopify", "netsuite", "slack", "anthropic")
 
 
 class FaultRefused(ValueError):
@@ -100,8 +97,8 @@ class FaultPlan:
         vendor = request.get("vendor")
         if not isinstance(name, str) or not name:
             raise FaultRefused('"fault" must name a fault, for example "http_429".')
-        if vendor is not None and vendor not in VENDORS:
-            raise FaultRefused(f'"vendor" must be one of {", ".join(VENDORS)} or absent, not {vendor!r}.')
+        if vendor is not None and self._semantic is not None and vendor not in self._semantic:
+            raise FaultRefused(f'"vendor" must be one of {", ".join(self._semantic)} or absent, not {vendor!r}.')
         if self._semantic is not None and not is_transport(name):
             known = self._semantic.get(vendor or "", frozenset())
             if name not in known:
@@ -209,108 +206,3 @@ def _matches(match: Mapping[str, str], exchange: Exchange | None) -> bool:
         return False
     wanted = match.get("body_contains")
     return wanted is None or wanted.encode() in exchange.body
-
-
-# Each vendor's refusals ---------------------------------------------------------------------------------------
-
-_HTML_PAGE = b"""<!DOCTYPE html>
-<html><head><title>502 Bad Gateway</title></head>
-<body><center><h1>502 Bad Gateway</h1></center><hr><center>cloud gateway</center></body></html>
-"""
-_NETSUITE_TYPE = "https://www.w3.org/Protocols/rfc2616/rfc2616-sec10.html"
-_TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    408: "Request Timeout",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
-_NETSUITE_CODES = {
-    401: "INVALID_LOGIN",
-    403: "INSUFFICIENT_PERMISSION",
-    404: "NONEXISTENT_ID",
-    429: "CONCURRENCY_LIMIT_EXCEEDED",
-}
-_ANTHROPIC_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
-_SLACK_ERRORS = {429: "ratelimited", 500: "internal_error", 503: "service_unavailable", 504: "request_timeout"}
-_SHOPIFY_TEXT = {
-    401: "[API] Invalid API key or access token (unrecognized login or wrong password)",
-    402: "Unavailable Shop",
-    403: "[API] This action requires merchant approval.",
-    404: "Not Found",
-    429: "Exceeded 40 calls per api client. Reduce request rates to resume uninterrupted service.",
-    500: "Internal Server Error",
-}
-
-Headers = list[tuple[str, str]]
-
-
-def refusal(vendor: str, status: int, options: Mapping[str, Any] | None = None) -> tuple[Headers, bytes]:
-    """The headers and body with which `vendor` answers `status`."""
-    options = options or {}
-    headers: Headers = [("content-type", "application/json; charset=utf-8")]
-    retry_after = options.get("retry_after")
-    body: Any
-    if vendor == "shopify":
-        body = {"errors": _SHOPIFY_TEXT.get(status, _TITLES.get(status, "Error"))}
-        if status == 429:
-            headers.append(("retry-after", str(retry_after if retry_after is not None else "2.0")))
-    elif vendor == "netsuite":
-        code = _NETSUITE_CODES.get(status, "UNEXPECTED_ERROR")
-        detail = str(options.get("detail") or _TITLES.get(status, "Error"))
-        body = netsuite_error(status, code, detail)
-        headers[0] = ("content-type", "application/vnd.oracle.resource+json; type=error; charset=UTF-8")
-        if retry_after is not None:
-            # The vendor promises no Retry-After; a test may still ask for one.
-            headers.append(("retry-after", str(retry_after)))
-    elif vendor == "slack":
-        body = {"ok": False, "error": _SLACK_ERRORS.get(status, "fatal_error")}
-        if status == 429:
-            headers.append(("retry-after", str(retry_after if retry_after is not None else 1)))
-    elif vendor == "anthropic":
-        name = _ANTHROPIC_TYPES.get(status, "api_error")
-        message = str(options.get("message") or _TITLES.get(status, "Overloaded"))
-        error: dict[str, Any] = {"type": name, "message": message}
-        if options.get("error_code"):
-            error["details"] = {"error_code": options["error_code"]}
-        body = {"type": "error", "error": error, "request_id": "req_sandbox_refused"}
-        headers.append(("request-id", "req_sandbox_refused"))
-        if status == 429:
-            headers.append(("retry-after", str(retry_after if retry_after is not None else 1)))
-        if "should_retry" in options:
-            headers.append(("x-should-retry", "true" if options["should_retry"] else "false"))
-    else:
-        body = {"error": _TITLES.get(status, "error")}
-    return headers, orjson.dumps(body)
-
-
-def netsuite_error(status: int, code: str, detail: str, **where: str) -> dict[str, Any]:
-    """A NetSuite error body. `where` are the further `o:error…` keys, named without their prefix."""
-    extra = {f"o:error{key}": value for key, value in where.items()}
-    return {
-        "type": _NETSUITE_TYPE,
-        "title": _TITLES.get(status, "Error"),
-        "status": status,
-        "o:errorDetails": [{"detail": detail, **extra, "o:errorCode": code}],
-    }
-
-
-def html_page() -> tuple[Headers, bytes]:
-    """A gateway's HTML error page."""
-    return [("content-type", "text/html")], _HTML_PAGE

@@ -17,30 +17,16 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.exchange import Exchange, enter
-from sandbox.faults import Fault, FaultPlan, html_page, refusal, status_of
+from sandbox.faults import Fault, FaultPlan, status_of
 from sandbox.ledger import SqliteLedger
+from sandbox.refusals import html_page, refusal
+from sandbox.sides import vendor_of
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-PREFIXES = (
-    ("/_sandbox", "control"),
-    ("/admin", "shopify"),
-    ("/services/", "netsuite"),
-    ("/api/", "slack"),
-    ("/upload/", "slack"),
-    ("/v1/", "anthropic"),
-)
 # The operation of a GraphQL document, for requests whose vendor side left no note of its own.
 _GRAPHQL_NAME = re.compile(rb'"operationName"\s*:\s*"(\w+)"|\b(?:query|mutation)\s+(\w+)')
 
 Connections = Callable[[], Any]
-
-
-def vendor_of(path: str) -> str:
-    """Whose path it is; "unknown" for none of ours."""
-    for prefix, vendor in PREFIXES:
-        if path.startswith(prefix):
-            return vendor
-    return "unknown"
 
 
 class Gate:
@@ -57,15 +43,14 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        vendor = vendor_of(scope["path"])
-        if vendor == "control":
+        if scope["path"].startswith("/_sandbox"):
             await self._app(scope, receive, send)
             return
         body = await _read(receive)
         if body is None:
             return
         exchange = Exchange(
-            vendor=vendor,
+            vendor=vendor_of(scope["path"]),
             method=scope["method"],
             path=scope["path"],
             query=scope["query_string"].decode("latin-1"),

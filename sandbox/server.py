@@ -18,8 +18,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,33 +27,17 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from sandbox.anthropic_api import AnthropicSide
-from sandbox.anthropic_api.side import API_KEY
-from sandbox.anthropic_api.side import SEMANTIC_FAULTS as ANTHROPIC_FAULTS
 from sandbox.clock import SandboxClock
 from sandbox.company import Company
 from sandbox.control import Control
 from sandbox.faults import FaultPlan
 from sandbox.gate import Gate
-from sandbox.hooks import Hooks
 from sandbox.ledger import SqliteLedger
 from sandbox.mutation import MutationRefused
-from sandbox.netsuite import NetSuiteSide
-from sandbox.netsuite.side import SEMANTIC_FAULTS as NETSUITE_FAULTS
-from sandbox.netsuite.tokens import Tokens
 from sandbox.options import Options
-from sandbox.shopify import ShopifySide, spoil
-from sandbox.slack import SlackSide
-from sandbox.slack.side import BOT_TOKEN
-from sandbox.slack.side import SEMANTIC_FAULTS as SLACK_FAULTS
+from sandbox.sides import SIDES
+from sandbox.vendor_side import Side, Surroundings
 
-# The faults each vendor side applies by itself; transport faults are the gate's.
-SEMANTIC_FAULTS = {
-    "shopify": spoil.PAGE_FAULTS | spoil.REFUSALS | spoil.BULK_FAULTS | spoil.OAUTH_FAULTS,
-    "netsuite": NETSUITE_FAULTS,
-    "slack": SLACK_FAULTS,
-    "anthropic": ANTHROPIC_FAULTS,
-}
 HOST = "127.0.0.1"
 GRACE_SECONDS = 2
 
@@ -70,18 +53,6 @@ def load_company(options: Options, clock: datetime) -> Company:
     return generate(options.seed, clock)
 
 
-class _Later:
-    """Something made in a thread while other work goes on."""
-
-    def __init__(self, make: Callable[[], Tokens]) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="later")
-        self._made = self._pool.submit(make)
-        self._pool.shutdown(wait=False)
-
-    def result(self) -> Tokens:
-        return self._made.result()
-
-
 class Sandbox:
     """Everything behind the port. Closing it lets the state directory go."""
 
@@ -90,49 +61,24 @@ class Sandbox:
         self.options = options
         self.clock = SandboxClock(options.clock, ticking=options.ticking)
         self.ledger = SqliteLedger(options.state, self.clock, seed=options.seed)
+        self.profile = options.profile
+        self.sides: dict[str, Side] = {}
         try:
-            self.faults = FaultPlan(SEMANTIC_FAULTS)
-            # A new RSA key can take as long as the company; OpenSSL lets both go on at once.
-            tokens = _Later(lambda: Tokens(options.state, self.clock, options.netsuite_key))
+            self.faults = FaultPlan({vendor: side.faults for vendor, side in SIDES.items()})
+            prepared = {v: side.prepare(options, self.clock) for v, side in SIDES.items() if side.prepare}
             self.company = load_company(options, options.clock)
-            self.hooks = Hooks(self.clock, self.ledger, self.faults)
-            self.shopify = ShopifySide(
-                self.company, self.hooks, profile=options.profile, directory=options.state / "shopify_bulk"
-            )
-            self.netsuite = NetSuiteSide(
-                self.company,
-                clock=self.clock,
-                ledger=self.ledger,
-                faults=self.faults,
-                tokens=tokens.result(),
-                profile=options.profile,
-            )
-            self.slack = SlackSide(
-                self.company,
-                clock=self.clock,
-                ledger=self.ledger,
-                faults=self.faults,
-                directory=options.state / "slack_files",
-                profile=options.profile,
-            )
-            self.anthropic = AnthropicSide(
-                clock=self.clock, ledger=self.ledger, faults=self.faults, profile=options.profile
-            )
+            for vendor, side in SIDES.items():
+                around = Surroundings(self.company, options, self.clock, self.ledger, self.faults, prepared.get(vendor))
+                self.sides[vendor] = side.mount(around)
         except BaseException:
-            self.ledger.close()
+            self.close()
             raise
         self.journal: list[tuple[str, str, dict[str, Any]]] = []
         self.url = ""
         self.server: uvicorn.Server | None = None
         self.app: ASGIApp = Gate(
             Starlette(
-                routes=[
-                    *self.shopify.routes(),
-                    *self.netsuite.routes(),
-                    *self.slack.routes(),
-                    *self.anthropic.routes(),
-                    *Control(self).routes(),
-                ]
+                routes=[*Control(self).routes(), *(route for side in self.sides.values() for route in side.routes())]
             ),
             self.ledger,
             self.faults,
@@ -141,7 +87,8 @@ class Sandbox:
         self.built_in = time.perf_counter() - started
 
     def close(self) -> None:
-        self.netsuite.close()
+        for side in self.sides.values():
+            side.close()
         self.ledger.close()
 
     def stop(self) -> None:
@@ -151,22 +98,19 @@ class Sandbox:
 
     def mutate(self, vendor: str, op: str, data: Mapping[str, Any]) -> Any:
         """Change a vendor's data from outside, and remember it for the next company."""
-        sides: dict[str, Any] = {"shopify": self.shopify, "netsuite": self.netsuite, "slack": self.slack}
-        side = sides.get(vendor)
+        side = self.sides.get(vendor)
         if side is None:
-            raise MutationRefused(f'"vendor" must be one of {", ".join(sides)}, not {vendor!r}.')
+            raise MutationRefused(f'"vendor" must be one of {", ".join(self.sides)}, not {vendor!r}.')
         result = side.mutate(op, dict(data))
         # Remembered with its moment and the names it was given, so that it comes back the same.
-        kept = {"at": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"), **data}
-        if vendor != "shopify" and isinstance(result, dict):
-            kept.update({key: result[key] for key in ("ts", "id") if key in result})
-        self.journal.append((vendor, op, kept))
+        at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.journal.append((vendor, op, {"at": at, **side.replayed(data, result)}))
         return result
 
     def advance(self, company: Company) -> None:
         """Serve `company` from now on, with every change made from outside applied to it again."""
         self.company = company
-        for side in (self.shopify, self.netsuite, self.slack):
+        for side in self.sides.values():
             side.load(company)
         journal, self.journal = self.journal, []
         for vendor, op, data in journal:
@@ -174,29 +118,13 @@ class Sandbox:
 
     def set_profile(self, profile: str) -> None:
         """Change the vendors' rate limits."""
-        self.shopify.profile = profile
-        self.netsuite.profile = profile
-        self.slack.limits.profile = profile
-        self.anthropic.profile = profile
+        self.profile = profile
+        for side in self.sides.values():
+            side.profile = profile
 
     def environment(self) -> dict[str, str]:
         """The settings with which the product reaches this sandbox."""
-        shop = {
-            "SHOPIFY_BASE_URL": self.url,
-            "SHOPIFY_SHOP": "demo-shop",
-            "SHOPIFY_CLIENT_ID": "sandbox-client",
-            "SHOPIFY_CLIENT_SECRET": "sandbox-secret",
-        }
-        slack = {
-            "SLACK_BASE_URL": self.url,
-            "SLACK_BOT_TOKEN": BOT_TOKEN,
-            "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
-            "SLACK_CHANNEL_TEAM": "C0TEAM",
-            "SLACK_CHANNEL_ALERTS": "C0ALERT",
-        }
-        claude = {"ANTHROPIC_BASE_URL": self.url, "ANTHROPIC_API_KEY": API_KEY}
-        erp = {"NETSUITE_BASE_URL": self.url, **self.netsuite.credentials()}
-        return {**shop, **({} if self.company.source == "csv" else erp), **slack, **claude}
+        return {key: value for side in self.sides.values() for key, value in side.environment(self.url).items()}
 
     def _connections(self) -> Any:
         return self.server.server_state.connections if self.server is not None else ()

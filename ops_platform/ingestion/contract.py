@@ -22,6 +22,7 @@ __all__ = [
     "JsonObject",
     "LandedQuery",
     "Page",
+    "Probe",
     "Record",
     "Rejected",
     "Stream",
@@ -79,6 +80,21 @@ class ControlTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """What one endpoint of a vendor answered when it was asked for something known, for `ops doctor`.
+
+    `endpoint` is a name a person knows ("credentials", "orders"). `said` tells what was seen ("2 of 2 known
+    orders", "403: the scope crm.objects.deals.read is missing"); `remedy` what to do about it, empty when `ok`.
+    `streams` are the streams that cannot be read while it fails."""
+
+    endpoint: str
+    ok: bool
+    said: str
+    remedy: str = ""
+    streams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LandedQuery:
     """SQL that yields the landed side of a tie-out: columns (day date, count bigint, amount numeric).
     It may use `%(days)s` (date[]) as a parameter and must read only the stream's raw tables.
@@ -109,6 +125,15 @@ class VendorSource(Protocol):
 
     def landed_query(self, stream: Stream) -> LandedQuery | None:
         """How the landed side of the same totals is computed, or None where the stream does not tie out."""
+        ...
+
+    def probe(self) -> Iterator[Probe]:
+        """Ask credentials and every endpoint for something known, cheapest first; raises nothing of the vendor's.
+        When the credentials themselves are refused, that probe is the last."""
+        ...
+
+    def close(self) -> None:
+        """Let connections go."""
         ...
 
 

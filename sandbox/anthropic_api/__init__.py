@@ -5,6 +5,14 @@ Belongs here: the protocol and the stub. Does not belong here: what a good answe
 
 from __future__ import annotations
 
-from sandbox.anthropic_api.side import AnthropicSide
+from sandbox.anthropic_api.side import SEMANTIC_FAULTS, AnthropicSide
+from sandbox.vendor_side import Surroundings, VendorSide
 
-__all__ = ["AnthropicSide"]
+__all__ = ["SIDE", "AnthropicSide"]
+
+
+def _mount(around: Surroundings) -> AnthropicSide:
+    return AnthropicSide(clock=around.clock, ledger=around.ledger, faults=around.faults, profile=around.options.profile)
+
+
+SIDE = VendorSide(_mount, ("/v1/",), SEMANTIC_FAULTS)

@@ -27,6 +27,7 @@ from sandbox.exchange import note
 from sandbox.faults import FaultPlan
 from sandbox.hooks import Clock
 from sandbox.ledger import SqliteLedger
+from sandbox.vendor_side import Side
 
 API_KEY = "sk-ant-sandbox"
 MIN_CACHED_TOKENS = 1024
@@ -39,7 +40,7 @@ LIMITS = {"generous": (4_000, 4_000_000, 400_000), "standard": (50, 50_000, 10_0
 Answer = dict[str, Any]
 
 
-class AnthropicSide:
+class AnthropicSide(Side):
     """The Anthropic side of the sandbox."""
 
     vendor = "anthropic"
@@ -54,6 +55,9 @@ class AnthropicSide:
         self._spent: list[tuple[float, int]] = []
         self._cached: dict[str, datetime] = {}
         self._batches: dict[str, dict[str, Any]] = {}
+
+    def environment(self, url: str) -> dict[str, str]:
+        return {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": API_KEY}
 
     def routes(self) -> list[Route]:
         return [

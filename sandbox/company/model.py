@@ -11,17 +11,20 @@ Ids are integers, unique within their class, stable when the clock moves on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 ZERO = Decimal(0)
 
 Channel = Literal["web", "amazon", "wholesale", "retail"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,6 +530,24 @@ class Company:
     erp_missing: frozenset[int]
     erp_doubled: frozenset[int]
     erp_late: Mapping[int, datetime]
+
+    def part(self, build: Callable[[Company], T]) -> T:
+        """What `build` makes of this company, made once: the stories of further systems (`crm`, `campaigns`, …),
+        told only when somebody asks."""
+        with self._telling:
+            found = self._parts.get(build)
+            if found is None:
+                found = self._parts[build] = build(self)
+        return found
+
+    @cached_property
+    def _parts(self) -> dict[Callable[[Company], Any], Any]:
+        return {}
+
+    @cached_property
+    def _telling(self) -> threading.RLock:
+        # Reentrant: one story may lean on another.
+        return threading.RLock()
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.faults import netsuite_error
+from sandbox.refusals import netsuite_error
 
 
 class NetSuiteError(Exception):

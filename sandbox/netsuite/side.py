@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from sandbox.company import Company
 from sandbox.exchange import note
-from sandbox.faults import FaultPlan, refusal
+from sandbox.faults import FaultPlan
 from sandbox.hooks import Clock
 from sandbox.ledger import SqliteLedger
 from sandbox.netsuite.database import Database, as_text, to_char
@@ -35,6 +35,8 @@ from sandbox.netsuite.tokens import (
     OAuthError,
     Tokens,
 )
+from sandbox.refusals import refusal
+from sandbox.vendor_side import Side
 
 MAX_PAGE = 1000
 CEILING = 100_000
@@ -49,7 +51,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 Rows = list[tuple[Any, ...]]
 
 
-class NetSuiteSide:
+class NetSuiteSide(Side):
     """The NetSuite side of the sandbox."""
 
     vendor = "netsuite"
@@ -64,6 +66,7 @@ class NetSuiteSide:
         tokens: Tokens,
         profile: str = "generous",
     ) -> None:
+        self._company = company
         self.database = Database(company, clock)
         self.tokens = tokens
         self.profile = profile
@@ -78,6 +81,7 @@ class NetSuiteSide:
 
     def load(self, company: Company) -> None:
         """Serve another company (the clock moved)."""
+        self._company = company
         self._left.clear()
         self.database.load(company)
 
@@ -89,9 +93,12 @@ class NetSuiteSide:
         self._left.clear()
         return self.database.mutate(op, data)
 
-    def credentials(self) -> dict[str, str]:
-        """The settings with which a client gets in."""
+    def environment(self, url: str) -> dict[str, str]:
+        """The settings with which a client gets in. The CSV company has no ERP."""
+        if self._company.source == "csv":
+            return {}
         return {
+            "NETSUITE_BASE_URL": url,
             "NETSUITE_ACCOUNT_ID": ACCOUNT,
             "NETSUITE_CLIENT_ID": CLIENT_ID,
             "NETSUITE_CERTIFICATE_ID": CERTIFICATE_ID,

@@ -51,6 +51,7 @@ from sandbox.shopify.listing import Listings
 from sandbox.shopify.paging import CAP
 from sandbox.shopify.values import to_json
 from sandbox.shopify.world import World
+from sandbox.vendor_side import Side
 
 BUCKETS = {"generous": (20_000, 2_000), "standard": (2_000, 100), "restricted": (2_000, 100)}
 """Points and points a second by profile: an enterprise plan's restore rate, or a standard plan."""
@@ -69,7 +70,7 @@ class _Document:
     operations: list[OperationDefinitionNode]
 
 
-class ShopifySide:
+class ShopifySide(Side):
     """Mounted by the server with `routes()`. `directory` keeps bulk results; without it a temporary one does."""
 
     def __init__(
@@ -108,6 +109,18 @@ class ShopifySide:
         with self._lock:
             self.world = World(company)
             self.listings = Listings(self.world)
+
+    def environment(self, url: str) -> dict[str, str]:
+        return {
+            "SHOPIFY_BASE_URL": url,
+            "SHOPIFY_SHOP": "demo-shop",
+            "SHOPIFY_CLIENT_ID": "sandbox-client",
+            "SHOPIFY_CLIENT_SECRET": "sandbox-secret",
+        }
+
+    def replayed(self, data: Mapping[str, Any], result: Any) -> dict[str, Any]:
+        """Changes name what they change by themselves."""
+        return dict(data)
 
     def mutate(self, op: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """Change the data from outside; see `changes`. Raises `MutationRefused`."""

@@ -6,6 +6,21 @@ in its channels (`sandbox/company`).
 
 from __future__ import annotations
 
-from sandbox.slack.side import SlackSide
+from sandbox.slack.side import SEMANTIC_FAULTS, SlackSide
+from sandbox.vendor_side import Surroundings, VendorSide
 
-__all__ = ["SlackSide"]
+__all__ = ["SIDE", "SlackSide"]
+
+
+def _mount(around: Surroundings) -> SlackSide:
+    return SlackSide(
+        around.company,
+        clock=around.clock,
+        ledger=around.ledger,
+        faults=around.faults,
+        directory=around.directory("slack_files"),
+        profile=around.options.profile,
+    )
+
+
+SIDE = VendorSide(_mount, ("/api/", "/upload/"), SEMANTIC_FAULTS)

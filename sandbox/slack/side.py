@@ -21,13 +21,15 @@ from starlette.routing import Route
 from sandbox.clock import parse_instant
 from sandbox.company import Company
 from sandbox.exchange import note
-from sandbox.faults import FaultPlan, refusal
+from sandbox.faults import FaultPlan
 from sandbox.hooks import Clock
 from sandbox.ledger import SqliteLedger
 from sandbox.mutation import MutationRefused, required
+from sandbox.refusals import refusal
 from sandbox.slack.limits import RateLimits
 from sandbox.slack.methods import METHODS, Call, SlackError
 from sandbox.slack.workspace import Workspace
+from sandbox.vendor_side import Side
 
 BOT_TOKEN = "xoxb-sandbox"  # noqa: S105
 APP_TOKEN = "xapp-sandbox"  # noqa: S105
@@ -48,7 +50,7 @@ _ERROR_FAULT = frozenset({"error"})
 SEMANTIC_FAULTS = _PAGE_FAULTS | _ERROR_FAULT
 
 
-class SlackSide:
+class SlackSide(Side):
     """The Slack side of the sandbox. `directory` keeps the bytes of uploaded files."""
 
     vendor = "slack"
@@ -72,6 +74,23 @@ class SlackSide:
     def load(self, company: Company) -> None:
         """Serve another company (the clock moved); what clients posted stays."""
         self.workspace.load(company)
+
+    @property
+    def profile(self) -> str:
+        return self.limits.profile
+
+    @profile.setter
+    def profile(self, name: str) -> None:
+        self.limits.profile = name
+
+    def environment(self, url: str) -> dict[str, str]:
+        return {
+            "SLACK_BASE_URL": url,
+            "SLACK_BOT_TOKEN": BOT_TOKEN,
+            "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
+            "SLACK_CHANNEL_TEAM": "C0TEAM",
+            "SLACK_CHANNEL_ALERTS": "C0ALERT",
+        }
 
     def routes(self) -> list[Route]:
         return [

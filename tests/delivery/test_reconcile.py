@@ -42,12 +42,14 @@ def test_lost_on_the_way_is_repeated_once_it_has_settled(
 ) -> None:
     row = put()
     slack.fault(POST, kind)
-    deliver(warehouse, poster, policy=FAST)
+    patient = replace(
+        FAST, settle=timedelta(minutes=5), reconcile=replace(FAST.reconcile, give_up=timedelta(minutes=10))
+    )
+    deliver(warehouse, poster, policy=patient)
     assert read(warehouse, row).state is State.AMBIGUOUS  # not there yet; it may still be on its way
-    deliver(warehouse, poster, policy=FAST)
+    deliver(warehouse, poster, policy=patient, now=later(60))
     assert slack.posts() == []
-    time.sleep(FAST.settle.total_seconds())
-    deliver(warehouse, poster, policy=FAST)
+    deliver(warehouse, poster, policy=patient, now=later(301))
     after = read(warehouse, row)
     assert (after.state, after.attempts, len(slack.posts())) == (State.SENT, 2, 1)
 

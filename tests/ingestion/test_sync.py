@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ops_platform.database import ensure_raw_tables
 from ops_platform.failures import TransientFailure
-from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Record, Rejected, Stream, SyncResult
+from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Probe, Record, Rejected, Stream, SyncResult
 from ops_platform.ingestion.sync import sync_stream
 from tests.conftest import Connect
 
@@ -46,6 +46,12 @@ class Vendor:
             if isinstance(page, Exception):
                 raise page
             yield page
+
+    def probe(self) -> Iterator[Probe]:
+        yield Probe("orders", True, "answers")
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def control_totals(self, stream: Stream, days: Sequence[date] | None) -> Sequence[ControlTotal]:
         if self._held is None:
