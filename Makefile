@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export DO_NOT_TRACK := 1
+# Files of tests over processes: what a file sets up is set up once. Each process has a database server of its own.
+SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all lint format bench up down dbt clean
@@ -28,10 +30,10 @@ demo: install  ## One whole morning cycle on the sandbox; DATA=orders.csv.gz ser
 	@$(BIN)/ops demo $(if $(DATA),--orders $(DATA))
 
 test: install  ## The tests (under 12 minutes on 2 cores)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 
 test-all: install  ## The tests and the long proofs
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest $(SPREAD) -m ''
 
 lint: install  ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .

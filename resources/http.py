@@ -3,9 +3,9 @@
 Belongs here: what is true of HTTP and JSON whoever answers. Does not belong here: a vendor's own error
 bodies, tokens and paging (`resources/<vendor>.py` passes a `judge` for those).
 
-There is exactly one retry layer in the house and this is it. A call ends in one of three ways: an
-`Answer`, a `TransientFailure` after the tries or the time budget are used up, or a `PermanentFailure` at
-once. Bodies and URLs never reach a log; registered secrets are cut out of every message.
+There is exactly one retry layer in the house (`retry.py`), and a call goes through it once. It ends in one of
+three ways: an `Answer`, a `TransientFailure` after the tries or the time budget are used up, or a
+`PermanentFailure` at once. Bodies and URLs never reach a log; registered secrets are cut out of every message.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from urllib.parse import urljoin, urlsplit
 
 import orjson
 
+from ops_platform.failpoints import failpoint
 from ops_platform.failures import ConfigurationError, OpsError, PermanentFailure, TransientFailure
+from resources.retry import RetryPolicy, Unreachable
+from resources.retry import repeat as retrying
 
 if TYPE_CHECKING:
     import httpx
-
-log = logging.getLogger(__name__)
 
 USER_AGENT = "ops-platform/0.1 (+operations reporting; python-httpx)"
 MEGABYTE = 1024 * 1024
@@ -40,7 +41,6 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, 430, 500, 502, 503, 504, 529, *ra
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LARGEST_REDIRECT_CHAIN = 3
 EXCERPT_CHARACTERS = 300
-UNREACHABLE_TRIES = 5
 
 Judge = Callable[["Answer"], None]
 HeaderMaker = Callable[[], Mapping[str, str]]
@@ -56,27 +56,6 @@ class Answer:
     data: Any
     size: int
     excerpt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How long one call may go on. Waits grow from `first_wait` to `longest_wait` seconds, jittered; a
-    `Retry-After` is obeyed as long as it fits into `budget_seconds`, the whole time of the call."""
-
-    tries: int = 6
-    budget_seconds: float = 240.0
-    first_wait: float = 0.5
-    longest_wait: float = 30.0
-
-
-def worth_another_try(failure: BaseException) -> bool:
-    """Whether a failure may pass by itself: transient, and not already tried to its end by a call within this
-    one (a token request inside a query), so that two layers of retries never multiply."""
-    return isinstance(failure, TransientFailure) and not failure.exhausted
-
-
-class Unreachable(TransientFailure):
-    """Nobody answers at the address: the request was not sent."""
 
 
 # -- JSON -----------------------------------------------------------------------------------------------
@@ -223,55 +202,15 @@ class HttpClient:
     def repeat(self, attempt: Callable[[], Any], what: str, retry: RetryPolicy | None = None) -> Any:
         """Run `attempt` until it returns, raises something that is not a `TransientFailure`, or the policy's
         tries or time are used up; then raise the last `TransientFailure` with what was tried."""
-        from tenacity import RetryCallState, Retrying, retry_if_exception
-
-        policy = retry or self.retry
-        started = self.clock()
-
-        def wait(state: RetryCallState) -> float:
-            failure = state.outcome.exception() if state.outcome else None
-            asked = getattr(failure, "retry_after", None)
-            if asked is not None:
-                # A little later than asked, so that several clients told the same moment do not meet again.
-                return float(asked) + min(1.0, 0.1 * float(asked)) * self._draw()
-            ceiling = min(policy.longest_wait, policy.first_wait * 2 ** (state.attempt_number - 1))
-            return ceiling * (0.5 + 0.5 * self._draw())
-
-        def stop(state: RetryCallState) -> bool:
-            elapsed = self.clock() - started
-            failure = state.outcome.exception() if state.outcome else None
-            # A host that is not there will hardly come up within the minutes that a busy one is given.
-            tries = min(policy.tries, UNREACHABLE_TRIES) if isinstance(failure, Unreachable) else policy.tries
-            return state.attempt_number >= tries or elapsed + state.upcoming_sleep > policy.budget_seconds
-
-        def note(state: RetryCallState) -> None:
-            failure = state.outcome.exception() if state.outcome else None
-            log.warning("%s: %s, try %d: %s; again in %.1f s", self.vendor, what, state.attempt_number, failure,
-                        state.upcoming_sleep)  # fmt: skip
-
-        tries = 0
-        try:
-            for step in Retrying(
-                retry=retry_if_exception(worth_another_try),
-                wait=wait,
-                stop=stop,
-                sleep=self.sleep,
-                before_sleep=note,
-                reraise=True,
-            ):
-                tries += 1
-                with step:
-                    return attempt()
-        except TransientFailure as failure:
-            if tries == 1:
-                raise
-            spent = type(failure)(
-                f"{failure} (gave up after {tries} tries in {self.clock() - started:.0f} s)",
-                retry_after=failure.retry_after,
-            )
-            spent.exhausted = True
-            raise spent from failure
-        raise AssertionError("the retry loop ended without a result")  # pragma: no cover
+        return retrying(
+            attempt,
+            what,
+            retry or self.retry,
+            vendor=self.vendor,
+            sleep=self.sleep,
+            clock=self.clock,
+            draw=self._draw,
+        )
 
     # -- one try --------------------------------------------------------------------------------------------
 
@@ -336,6 +275,7 @@ class HttpClient:
                 declared = response.headers.get("content-length", "")
                 if declared.isdigit() and int(declared) > self.largest_body:
                     raise self._too_large()
+                failpoint("http.answering")
                 chunks: list[bytes] = []
                 size = 0
                 for chunk in response.iter_bytes():
