@@ -1,0 +1,39 @@
+{{ config(
+    indexes=[{'columns': ['company_id'], 'unique': true}],
+    pre_hook="{{ forget_unlike_raw(source('raw_hubspot', 'companies'), 'company_id') }}",
+    post_hook="{{ analyze_when_new() }}",
+) }}
+
+with unparsed as (
+    {{ unparsed(source('raw_hubspot', 'companies'), 'company_id') }}
+)
+
+select
+    unparsed.id as company_id,
+    p.name as company_name,
+    p.domain,
+    p.country,
+    p.industry,
+    p.lifecyclestage as lifecycle_stage,
+    p.hubspot_owner_id as owner_id,
+    p.erp_customer_id,
+    p.numberofemployees as employee_count,
+    p.notes_last_contacted as last_contacted_at,
+    p.createdate as created_at,
+    p.hs_lastmodifieddate as updated_at,
+    unparsed._sync_id,
+    unparsed._version
+from unparsed
+cross join jsonb_to_record(unparsed.payload -> 'properties') as p (
+    name text,
+    domain text,
+    country text,
+    industry text,
+    lifecyclestage text,
+    hubspot_owner_id text,
+    erp_customer_id text,
+    numberofemployees numeric,
+    notes_last_contacted timestamptz,
+    createdate timestamptz,
+    hs_lastmodifieddate timestamptz
+)

@@ -1,0 +1,43 @@
+{{ config(
+    indexes=[{'columns': ['ticket_id'], 'unique': true}],
+    pre_hook="{{ forget_unlike_raw(source('raw_hubspot', 'tickets'), 'ticket_id') }}",
+    post_hook="{{ analyze_when_new() }}",
+) }}
+
+with unparsed as (
+    {{ unparsed(source('raw_hubspot', 'tickets'), 'ticket_id') }}
+)
+
+select
+    unparsed.id as ticket_id,
+    p.subject,
+    p.content as ticket_text,
+    p.hs_pipeline as pipeline_id,
+    p.hs_pipeline_stage as stage_id,
+    p.hs_ticket_priority as priority,
+    p.hs_ticket_category as category,
+    p.source_type as source,
+    p.hubspot_owner_id as owner_id,
+    p.shop_order_name as order_name,
+    p.first_agent_reply_date as first_reply_at,
+    p.closed_date as closed_at,
+    p.createdate as created_at,
+    p.hs_lastmodifieddate as updated_at,
+    unparsed._sync_id,
+    unparsed._version
+from unparsed
+cross join jsonb_to_record(unparsed.payload -> 'properties') as p (
+    subject text,
+    content text,
+    hs_pipeline text,
+    hs_pipeline_stage text,
+    hs_ticket_priority text,
+    hs_ticket_category text,
+    source_type text,
+    hubspot_owner_id text,
+    shop_order_name text,
+    first_agent_reply_date timestamptz,
+    closed_date timestamptz,
+    createdate timestamptz,
+    hs_lastmodifieddate timestamptz
+)

@@ -1,0 +1,129 @@
+"""HubSpot's rows from the sandbox through the connector into the staging models: what is gone is gone, and every
+number is the company's own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from resources import hubspot
+from resources.http import HttpClient
+from sandbox.company import Company, generate
+from sandbox.company.crm import Crm, build_crm
+from sandbox.server import running
+from tests.warehouse.conftest import MakeWarehouse
+from tests.warehouse.dbt_warehouse import DbtWarehouse
+
+NOW = datetime(2024, 12, 5, 11, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def company() -> Company:
+    return generate(7, NOW)
+
+
+@pytest.fixture(scope="module")
+def crm(company: Company) -> Crm:
+    return company.part(build_crm)
+
+
+@pytest.fixture(scope="module")
+def staged(make_warehouse: MakeWarehouse, tmp_path_factory: pytest.TempPathFactory) -> DbtWarehouse:
+    from pydantic import SecretStr
+
+    warehouse = make_warehouse()
+    warehouse.clock(NOW)
+    with running(seed=7, clock=NOW, state=tmp_path_factory.mktemp("sandbox"), netsuite_key="ec") as sandbox:
+        http = HttpClient("hubspot", sandbox.url, sleep=lambda _: None)
+        source = hubspot.HubSpotSource(hubspot.HubSpotClient(http, SecretStr("pat-na1-sandbox")))
+        for name, stream in source.streams.items():
+            found = {
+                record.id: record.payload for page in source.pages(stream, None, now=NOW) for record in page.records
+            }
+            warehouse.land("hubspot", name, found.values(), NOW, ids=found)
+        source.close()
+    # With its unit tests.
+    warehouse.dbt("build", "--select", "path:models/staging/hubspot")
+    return warehouse
+
+
+def test_records_are_those_of_the_company(staged: DbtWarehouse, crm: Crm) -> None:
+    for name, told in (
+        ("companies", crm.companies),
+        ("contacts", crm.contacts),
+        ("deals", crm.deals),
+        ("tickets", crm.tickets),
+    ):
+        living = [each for each in told if each.archived_at is None]
+        assert staged.one(f"select count(*) from staging.stg_hubspot__{name}") == len(living)
+    won = sum((deal.amount or Decimal(0) for deal in crm.deals if deal.stage == "won"), Decimal(0))
+    assert staged.one("select sum(amount) from staging.stg_hubspot__deals where is_won") == won
+    assert staged.one("select count(*) from staging.stg_hubspot__deals where is_closed and close_at is null") == 0
+
+
+def test_a_won_deal_has_the_amount_of_its_invoice(staged: DbtWarehouse, company: Company) -> None:
+    amounts = dict(
+        staged.rows(
+            "select erp_invoice_number, amount from staging.stg_hubspot__deals where erp_invoice_number is not null"
+        )
+    )
+    exact = {each.number: each.net + each.tax for each in company.b2b_invoices if each.kind == "invoice"}
+    different = {number for number, amount in amounts.items() if exact[number] != amount}
+    planted = {
+        each.expected["invoice"] for each in company.part(build_crm).incidents if each.kind == "crm_wrong_amount"
+    }
+    assert different == planted and planted
+    assert len(amounts) > 20
+
+
+def test_stages_follow_each_other_and_have_names(staged: DbtWarehouse, crm: Crm) -> None:
+    living = [deal for deal in crm.deals if deal.archived_at is None]
+    assert staged.one("select count(*) from staging.stg_hubspot__stage_changes where object_type = 'deals'") == sum(
+        len(deal.stages) for deal in living
+    )
+    # The stage without an end is the one the deal stands at.
+    assert staged.one(
+        "select count(*) from staging.stg_hubspot__deals as d join staging.stg_hubspot__stage_changes as c"
+        " on c.object_type = 'deals' and c.record_id = d.deal_id and c.left_at is null and c.stage_id = d.stage_id"
+    ) == len(living)
+    assert staged.rows(
+        "select stage_name, probability, is_closed from staging.stg_hubspot__pipeline_stages"
+        " where object_type = 'deals' order by stage_order"
+    ) == [
+        ("New inquiry", Decimal("0.1"), False), ("Qualified", Decimal("0.15"), False),
+        ("Sample sent", Decimal("0.25"), False), ("Quote sent", Decimal("0.4"), False),
+        ("Negotiation", Decimal("0.6"), False), ("Verbal commitment", Decimal("0.75"), False),
+        ("Contract sent", Decimal("0.9"), False), ("Closed won", Decimal("1.0"), True),
+        ("Closed lost", Decimal("0.0"), True),
+    ]  # fmt: skip
+
+
+def test_links_lead_to_companies_and_owners(staged: DbtWarehouse) -> None:
+    assert (
+        staged.one(
+            "select count(*) from staging.stg_hubspot__associations as a where a.from_type = 'deals'"
+            " and a.to_type = 'companies' and not exists (select 1 from staging.stg_hubspot__companies as c"
+            " where c.company_id = a.to_id)"
+        )
+        == 0
+    )
+    assert (
+        staged.one(
+            "select count(*) from staging.stg_hubspot__deals as d where owner_id is not null and not exists"
+            " (select 1 from staging.stg_hubspot__owners as o where o.owner_id = d.owner_id)"
+        )
+        == 0
+    )
+    assert staged.rows("select owner_name from staging.stg_hubspot__owners where is_former") == [("Greta Sundberg",)]
+
+
+def test_a_deleted_deal_takes_its_stages_and_links_with_it(staged: DbtWarehouse) -> None:
+    doomed = staged.one(
+        "select from_id from staging.stg_hubspot__associations where from_type = 'deals' order by 1 limit 1"
+    )
+    staged.land("hubspot", "deals", [], NOW, deleted=[doomed])
+    staged.run("--select", "path:models/staging/hubspot")
+    for model, column in (("deals", "deal_id"), ("stage_changes", "record_id"), ("associations", "from_id")):
+        assert staged.one(f"select count(*) from staging.stg_hubspot__{model} where {column} = '{doomed}'") == 0
