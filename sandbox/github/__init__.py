@@ -1,0 +1,18 @@
+"""GitHub's REST API as the sandbox speaks it: issues, pull requests, comments, events, milestones, labels.
+
+Belongs here: protocol and state. Does not belong here: what the company tracks (`sandbox/company/issues.py`).
+"""
+
+from __future__ import annotations
+
+from sandbox.github.side import SEMANTIC_FAULTS, GitHubSide
+from sandbox.vendor_side import Surroundings, VendorSide
+
+__all__ = ["SIDE", "GitHubSide"]
+
+
+def _mount(around: Surroundings) -> GitHubSide:
+    return GitHubSide(around.company, clock=around.clock, faults=around.faults, profile=around.options.profile)
+
+
+SIDE = VendorSide(_mount, ("/repos/", "/repositories/", "/search/issues", "/rate_limit", "/versions"), SEMANTIC_FAULTS)
