@@ -6,22 +6,32 @@ message needs an answer (dbt).
 Only channels whose name begins with a configured prefix are read. A channel the bot is not a member of is
 skipped and named in `skipped`; nothing else is ever skipped in silence. A message's `ts` is its id within
 the channel and stays text: as a number it would lose digits.
+
+An edit or a late reply shows nowhere but in the message itself: every sync reads the window of the last days again,
+and the replies of each thread whose `latest_reply` is news. A deleted message shows nowhere at all, and stays.
+
+A workspace may let one request of a kind through in a minute, with fifteen messages (Slack's limit for distributed
+apps outside its marketplace). A sync then stops after `READING_SECONDS`, lands what it has, says how far it is
+complete (`reached`), and the next one goes on there: newest messages first, one page of every channel in turn.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.failures import ConfigurationError, OpsError, PermanentFailure, TransientFailure
-from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Stream
+from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Probe, Stream
 from ops_platform.records import JsonObject, Record, Rejected
 from resources.http import Answer, HttpClient, RetryPolicy, retry_after
 from resources.record_checks import INVALID_SHAPE, MISSING_ID, Flaw, rejected, utc_text
+from resources.slack_progress import ChannelProgress, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +50,8 @@ PAGE_LIMIT = 200
 LOOK_BACK = timedelta(hours=1)
 # A workspace may allow one request of a kind a minute, and says how long to wait.
 SLACK_RETRY = RetryPolicy(tries=10, budget_seconds=900.0, first_wait=1.0, longest_wait=60.0)
+# How long one sync may read messages; what is left then is read by the next.
+READING_SECONDS = 900.0
 
 _TRANSIENT = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
@@ -49,10 +61,18 @@ _CREDENTIALS = frozenset(
 )
 _UNREADABLE = frozenset({"not_in_channel", "channel_not_found", "is_archived", "access_denied"})
 _TS = re.compile(r"\d{1,12}\.\d{1,9}")
-# Of a person only what names them in a report: no e-mail, telephone or picture.
+# Of a person only what names them in a report: no e-mail, telephone or picture; of the profile only the title, which
+# for guests says whom they belong to.
 _USER_FIELDS = (
-    "id", "name", "real_name", "tz", "is_bot", "deleted", "is_restricted", "is_ultra_restricted", "is_stranger",
+    "id", "team_id", "name", "real_name", "tz", "is_bot", "deleted", "is_restricted", "is_ultra_restricted",
+    "is_stranger",
 )  # fmt: skip
+# The scopes of each endpoint; for private channels the second.
+SCOPES = {
+    "channels": ("channels:read", "groups:read"),
+    "users": ("users:read",),
+    "messages": ("channels:history", "groups:history"),
+}
 
 STREAMS = {
     stream.name: stream
@@ -71,6 +91,10 @@ class Refused(PermanentFailure):
         super().__init__(message)
         self.code = code
         self.needed = needed
+
+
+class RateLimited(TransientFailure):
+    """Slack let no more through within the time there was to wait."""
 
 
 class SlackSource:
@@ -94,6 +118,8 @@ class SlackSource:
         self.streams: dict[str, Stream] = dict(STREAMS)
         self.skipped: dict[str, str] = {}
         self._requests = 0
+        self._until: float | None = None
+        self._reached: datetime | None = None
         http.keep_secret(token.get_secret_value())
 
     # -- reading ------------------------------------------------------------------------------------------
@@ -112,8 +138,36 @@ class SlackSource:
             before = self._requests
 
     def _user_pages(self) -> Iterator[list[Any]]:
+        known: set[str] = set()
         for page in self._walk("users.list", "members", {}):
+            known.update(user["id"] for user in page if isinstance(user, dict) and isinstance(user.get("id"), str))
             yield [_named_only(user) for user in page]
+        foreign = self._foreign_users(known)
+        if foreign:
+            yield foreign
+
+    def _foreign_users(self, known: set[str]) -> list[Any]:
+        """People of other workspaces in channels shared with them (Slack Connect): no list of ours names them."""
+        found: list[Any] = []
+        for channel in [item for page in self._channel_pages() for item in page if isinstance(item, dict)]:
+            if not channel.get("is_ext_shared") or channel.get("is_member") is False:
+                continue
+            try:
+                members = [
+                    member
+                    for page in self._walk("conversations.members", "members", {"channel": str(channel.get("id"))})
+                    for member in page
+                ]
+            except Refused as refused:
+                if refused.code not in _UNREADABLE:
+                    raise
+                continue
+            for member in members:
+                if isinstance(member, str) and member not in known:
+                    known.add(member)
+                    user = self._get("users.info", {"user": member}, lambda _: None).get("user")
+                    found.append({**_named_only(user), "is_foreign": True} if isinstance(user, dict) else user)
+        return found
 
     def _channel_pages(self) -> Iterator[list[Any]]:
         kinds = "public_channel,private_channel"
@@ -133,56 +187,158 @@ class SlackSource:
         return str(channel.get("name", "")).startswith(self.prefixes)
 
     def _messages(self, cursor: str | None, now: datetime) -> Iterator[Page]:
-        self.skipped = {}
-        since = min(datetime.fromisoformat(cursor), now) - LOOK_BACK if cursor is not None else None
-        oldest = now - self.history
-        if since is not None:
-            oldest = min(oldest, since)
+        self.skipped, self._reached = {}, None
+        progress = Progress.of(cursor)
+        resumed = progress.lead != ""
+        since = min(datetime.fromisoformat(progress.since), now) - LOOK_BACK if progress.since is not None else None
+        begun = progress.begun = progress.begun or utc_text(now)
+        held: Page | None = None
         before = self._requests
-        for channel in [item for page in self._channel_pages() for item in page if isinstance(item, dict)]:
-            identity, name = channel.get("id"), channel.get("name")
-            if not isinstance(identity, str):
-                continue
-            try:
-                for items in self._channel_messages(identity, oldest, since):
-                    good, bad = _checked(items, partial(_check_message, channel=identity))
-                    latest = max((record.updated_at for record in good if record.updated_at), default=None)
+        self._until = self.http.clock() + READING_SECONDS
+        try:
+            for channel, items in self._read_round(progress, since, now):
+                good, bad = _checked(items, partial(_check_message, channel=channel))
+                latest = max((record.updated_at for record in good if record.updated_at), default=None)
+                if latest is not None:
                     # Channels are read one after the other: nothing later than the begin may become the cursor.
-                    at = utc_text(min(latest, now)) if latest is not None else None
-                    yield Page(good, bad, at, Decimal(self._requests - before))
-                    before = self._requests
-            except Refused as refused:
-                if refused.code not in _UNREADABLE:
-                    raise
-                self.skipped[str(name)] = refused.code
-                log.warning("slack: #%s is not read (%s); invite the bot to it", name, refused.code)
+                    progress.latest = max(progress.latest or "", utc_text(min(latest, now)))
+                if held is not None:
+                    yield held
+                held = Page(good, bad, None, Decimal(self._requests - before))
+                before = self._requests
+        finally:
+            self._until = None
+        at = self._end_of_round(progress, resumed, begun, now)
+        # The cursor comes with the last page: an earlier one might be kept though the rest never came.
+        if held is not None or at is not None:
+            yield dataclasses.replace(held or Page((), ()), cursor=at)
 
-    def _channel_messages(self, channel: str, oldest: datetime, since: datetime | None) -> Iterator[list[Any]]:
-        """Messages of one channel in pages, then the replies of its threads with news, thread by thread."""
-        seen: set[str] = set()
-        parents: list[str] = []
-        variables = {"channel": channel, "oldest": f"{oldest.timestamp():.6f}"}
-        for page in self._walk("conversations.history", "messages", variables):
-            for item in page:
-                ts = _ts(item)
-                if ts is not None:
-                    seen.add(ts)
-                    if item.get("reply_count") and _has_news(item, since):
-                        parents.append(ts)
-            if page:
+    def _end_of_round(self, progress: Progress, resumed: bool, begun: str, now: datetime) -> str | None:
+        """The cursor after what was read; sets how far it is whole (`reached`)."""
+        gaps = sorted(key for key, each in progress.channels.items() if each.high)
+        if not gaps and not progress.pending:
+            latest = progress.latest
+            progress.finish()
+            if begun < utc_text(now):
+                # What changed meanwhile in a part that was read by an earlier sync is seen by the next round.
+                self._reached = datetime.fromisoformat(begun)
+            if resumed:
+                return progress.text(now)
+            return min(latest, begun) if latest is not None else None
+        # Of a first round that is not at its end, nothing later than the window's begin is whole.
+        self._reached = datetime.fromisoformat(progress.since) if progress.since is not None else now - self.history
+        log.warning(
+            "slack: the workspace lets little through: older messages of %d channels and the replies of %d threads are "
+            "left to the next sync; whole up to %s", len(gaps), len(progress.pending), utc_text(self._reached),
+        )  # fmt: skip
+        return progress.text(now)
+
+    def reached(self, stream: Stream) -> datetime | None:
+        """Up to when the read that just ended is whole, where it goes on at the next sync; None where it is whole."""
+        return self._reached if stream.name == "messages" else None
+
+    def _read_round(self, progress: Progress, since: datetime | None, now: datetime) -> Iterator[tuple[str, list[Any]]]:
+        """Pages of messages, one of every channel in turn, and between them the replies of threads with news."""
+        oldest = now - self.history if since is None else min(now - self.history, since)
+        floor = f"{oldest.timestamp():.6f}"
+        channels = {
+            str(item["id"]): str(item.get("name"))
+            for page in self._channel_pages()
+            for item in page
+            if isinstance(item, dict) and isinstance(item.get("id"), str)
+        }
+        progress.pending = [each for each in progress.pending if each[0] in channels]
+        threads: deque[tuple[str, str]] = deque(progress.pending)
+        seen: set[tuple[str, str]] = set()
+        for identity in channels:
+            # Unread as yet, all of it.
+            progress.channels.setdefault(identity, ChannelProgress("", floor, "~"))
+        for gone in set(progress.channels) - set(channels):
+            del progress.channels[gone]
+        walks = deque((identity, self._history(identity, progress.channels[identity])) for identity in channels)
+        more_history = more_replies = True
+        while (walks and more_history) or (threads and more_replies):
+            if walks and more_history:
+                identity, walk = walks.popleft()
+                try:
+                    page = next(walk, None)
+                except RateLimited as limited:
+                    more_history = False
+                    log.info("slack: %s", limited)
+                except Refused as refused:
+                    if refused.code not in _UNREADABLE:
+                        raise
+                    name = channels[identity]
+                    self.skipped[name] = refused.code
+                    progress.channels[identity].high = ""
+                    log.warning("slack: #%s is not read (%s); invite the bot to it", name, refused.code)
+                else:
+                    if page is not None:
+                        walks.append((identity, walk))
+                        for item in page:
+                            ts = _ts(item)
+                            if ts is not None:
+                                seen.add((identity, ts))
+                                if item.get("reply_count") and _has_news(item, since):
+                                    threads.append((identity, ts))
+                        if page:
+                            yield identity, page
+            if threads and more_replies:
+                identity, parent = threads[0]
+                try:
+                    for fresh in self._replies(identity, parent, seen):
+                        yield identity, fresh
+                    threads.popleft()
+                except RateLimited as limited:
+                    more_replies = False
+                    log.info("slack: %s", limited)
+        progress.pending = list(dict.fromkeys(threads))
+
+    def _history(self, channel: str, state: ChannelProgress) -> Iterator[list[Any]]:
+        """The messages of one channel that this round has not read, newest first; `state` follows."""
+        top, low, high = state.top, state.low, state.high
+        # What came since the last sync of this round, and then the rest of the gap it left.
+        spans = [(top or low, ""), *([(low, high)] if top and high else [])]
+        for first, (after, before) in zip((True, False), spans, strict=False):
+            variables = {"channel": channel, "oldest": after}
+            if before:
+                variables["latest"] = before
+            for page in self._walk("conversations.history", "messages", variables):
+                known = [ts for ts in map(_ts, page) if ts is not None]
+                if known:
+                    state.top = max(state.top, *known)
+                    # If it ends here, everything below is still missing: the old gap with what lies above it.
+                    state.low, state.high = (low if first and high else after), min(known)
                 yield page
-        for parent in parents:
-            try:
-                for page in self._walk("conversations.replies", "messages", {"channel": channel, "ts": parent}):
-                    # The parent leads every page of its thread, and a reply sent to the channel too is in both.
-                    fresh = [item for item in page if _ts(item) not in seen]
-                    seen.update(ts for ts in map(_ts, fresh) if ts is not None)
-                    if fresh:
-                        yield fresh
-            except Refused as refused:
-                if refused.code != "thread_not_found":
-                    raise
-                log.info("slack: a thread of %s was deleted while it was read", channel)
+            if first and top and high:
+                state.low, state.high = low, high
+            else:
+                state.high = ""
+
+    def _replies(self, channel: str, parent: str, seen: set[tuple[str, str]]) -> Iterator[list[Any]]:
+        try:
+            for page in self._walk("conversations.replies", "messages", {"channel": channel, "ts": parent}):
+                # The parent leads every page of its thread, and a reply sent to the channel too is in both.
+                fresh = [item for item in page if (channel, _ts(item)) not in seen]
+                seen.update((channel, ts) for ts in map(_ts, fresh) if ts is not None)
+                if fresh:
+                    yield fresh
+        except Refused as refused:
+            if refused.code != "thread_not_found":
+                raise
+            log.info("slack: a thread of %s was deleted while it was read", channel)
+
+    def recheck(self, stream: Stream, payloads: Sequence[Any], *, now: datetime) -> Page:
+        """Check again what was set aside; asks Slack nothing."""
+        if stream.name != "messages":
+            return Page(*_checked(payloads, _check_named))
+        pages = [
+            _checked(
+                [item], partial(_check_message, channel=str(item.get("channel")) if isinstance(item, dict) else "")
+            )
+            for item in payloads
+        ]
+        return Page([each for good, _ in pages for each in good], [each for _, bad in pages for each in bad])
 
     # -- one method ---------------------------------------------------------------------------------------
 
@@ -212,7 +368,11 @@ class SlackSource:
             seen.add(cursor)
 
     def _get(
-        self, method: str, parameters: Mapping[str, str | int], accept: Callable[[JsonObject], None]
+        self,
+        method: str,
+        parameters: Mapping[str, str | int],
+        accept: Callable[[JsonObject], None],
+        note: Callable[[Answer], None] = lambda _: None,
     ) -> JsonObject:
         def headers() -> dict[str, str]:
             self._requests += 1
@@ -227,9 +387,12 @@ class SlackSource:
             elif answer.status < 400 and answer.data is not None:
                 raise TransientFailure(f"slack: {method} answered without ok")
 
-        answer = self.http.call(
-            "GET", f"/api/{method}", params=parameters, headers=headers, judge=judge, retry=SLACK_RETRY
-        )
+        retry = SLACK_RETRY
+        if self._until is not None:
+            left = max(0.0, self._until - self.http.clock())
+            retry = dataclasses.replace(retry, budget_seconds=min(retry.budget_seconds, left))
+        answer = self.http.call("GET", f"/api/{method}", params=parameters, headers=headers, judge=judge, retry=retry)
+        note(answer)
         data: JsonObject = answer.data
         return data
 
@@ -242,27 +405,58 @@ class SlackSource:
     def landed_query(self, stream: Stream) -> LandedQuery | None:
         return None
 
-    def probe(self) -> Iterator[tuple[str, bool, str]]:
-        """Ask every endpoint for one record: (what, whether it answers, what it said), for `ops doctor`."""
+    def probe(self) -> Iterator[Probe]:
+        """Ask who the token is, with the scopes it was given, then each method for something known: the channels by
+        their prefixes, one page of people, one message of the first channel the bot is in."""
+        scopes: frozenset[str] = frozenset()
+
+        def note(answer: Answer) -> None:
+            nonlocal scopes
+            scopes = frozenset(answer.headers.get("x-oauth-scopes", "").replace(" ", "").split(",")) - {""}
+
         try:
-            who = self._get("auth.test", {}, lambda _: None)
+            who = self._get("auth.test", {}, lambda _: None, note)
         except OpsError as error:
-            yield "credentials", False, str(error)
+            remedy = "install the app again and set SLACK_BOT_TOKEN to its bot token"
+            yield Probe("credentials", False, str(error), remedy, tuple(STREAMS))
             return
-        yield "credentials", True, f"{who.get('user')} in {who.get('team')}"
+        yield Probe("credentials", True, f"{who.get('user')} in {who.get('team')}")
+        lacking = {name: wanted for name, each in SCOPES.items() if scopes and (wanted := sorted(set(each) - scopes))}
+        if lacking:
+            text = ", ".join(sorted({scope for each in lacking.values() for scope in each}))
+            yield Probe("scopes", False, f"lacks {text}", f"add {text} and install the app again", tuple(lacking))
+        elif scopes:
+            yield Probe("scopes", True, "none missing")
         try:
             channels = [item for page in self._channel_pages() for item in page if isinstance(item, dict)]
         except OpsError as error:
-            yield "channels", False, str(error)
+            yield _refused_probe("channels", error)
             return
-        outside = sorted(str(item.get("name")) for item in channels if item.get("is_member") is False)
-        told = f"{len(channels)} with the prefixes {', '.join(self.prefixes)}"
-        yield "channels", not outside, f"{told}; invite the bot to {', '.join(outside)}" if outside else told
+        yield self._channels_probe(channels)
         try:
-            next(self._user_pages(), None)
-            yield "users", True, "answers"
+            people = len(next(self._walk("users.list", "members", {}), []))
+            yield Probe(
+                "users", people > 0, f"{people:,} on the first page", "" if people else "try again later", ("users",)
+            )
         except OpsError as error:
-            yield "users", False, str(error)
+            yield _refused_probe("users", error)
+        inside = next((str(item.get("id")) for item in channels if item.get("is_member") is not False), None)
+        if inside is not None:
+            try:
+                page = next(self._walk("conversations.history", "messages", {"channel": inside}), [])
+                yield Probe("messages", True, "answers" if page else "answers, and has no message")
+            except OpsError as error:
+                yield _refused_probe("messages", error)
+
+    def _channels_probe(self, channels: Sequence[JsonObject]) -> Probe:
+        told = f"{len(channels)} with the prefixes {', '.join(self.prefixes)}"
+        if not channels:
+            remedy = "invite the bot to the channels shared with factories and partners; private ones show only then"
+            return Probe("channels", False, told, remedy, ("channels", "messages"))
+        outside = sorted(str(item.get("name")) for item in channels if item.get("is_member") is False)
+        if outside:
+            return Probe("channels", False, told, f"invite the bot to {', '.join(outside)}", ("messages",))
+        return Probe("channels", True, told)
 
     def close(self) -> None:
         self.http.close()
@@ -274,7 +468,9 @@ class SlackSource:
 def refusal(method: str, answer: Answer) -> OpsError:
     """The failure that an `ok: false` stands for."""
     code = str(answer.data.get("error", "unknown_error"))
-    if code in _TRANSIENT or answer.status == 429:
+    if answer.status == 429 or code in ("ratelimited", "rate_limited"):
+        return RateLimited(f"slack: {method}: {code}", retry_after=retry_after(answer.headers))
+    if code in _TRANSIENT:
         return TransientFailure(f"slack: {method}: {code}", retry_after=retry_after(answer.headers))
     if code in _CREDENTIALS:
         return Refused(f"slack: {method}: the token was refused ({code}); check SLACK_BOT_TOKEN", code)
@@ -285,8 +481,21 @@ def refusal(method: str, answer: Answer) -> OpsError:
     return Refused(f"slack: {method}: {code}", code)
 
 
+def _refused_probe(endpoint: str, error: OpsError) -> Probe:
+    needed = error.needed if isinstance(error, Refused) else ""
+    remedy = f"add the scope {needed} and install the app again" if needed else "try again later"
+    if isinstance(error, Refused) and error.code in _UNREADABLE:
+        remedy = "invite the bot to the channel"
+    return Probe(endpoint, False, str(error), remedy, (endpoint,))
+
+
 def _named_only(user: Any) -> Any:
-    return {key: user[key] for key in _USER_FIELDS if key in user} if isinstance(user, dict) else user
+    if not isinstance(user, dict):
+        return user
+    named = {key: user[key] for key in _USER_FIELDS if key in user}
+    profile = user.get("profile")
+    title = profile.get("title") if isinstance(profile, dict) else None
+    return {**named, "profile": {"title": title}} if isinstance(title, str) and title else named
 
 
 def _ts(item: Any) -> str | None:
@@ -336,6 +545,8 @@ def _check_named(item: JsonObject) -> Record:
 
 
 def _check_message(message: JsonObject, channel: str) -> Record:
+    if not channel or channel == "None":
+        raise Flaw(MISSING_ID, "the channel is not known")
     ts = message.get("ts")
     if not isinstance(ts, str) or not _TS.fullmatch(ts):
         raise Flaw(MISSING_ID, f"ts is {ts!r}")

@@ -137,6 +137,10 @@ class NetSuiteClient:
         self._token_expires = self.http.clock() + max(lifetime - TOKEN_MARGIN_SECONDS, lifetime / 2)
         return SecretStr(token)
 
+    def sign_in(self) -> None:
+        """Have an access token; asks for one where there is none. Raises what the token endpoint says."""
+        self._bearer()
+
     def _signing_key(self) -> tuple[Any, str]:
         if self._signer is None:
             self._signer = load_signing_key(self.private_key)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 from zoneinfo import ZoneInfo
 
 from ops_platform.failures import OpsError, PermanentFailure, TransientFailure
-from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Stream
+from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Probe, Stream
 from ops_platform.records import JsonObject, Record, Rejected
-from resources.netsuite.client import NetSuiteClient, UnknownColumn, number_literal
+from resources.netsuite.client import NetSuiteClient, Unauthorised, UnknownColumn, number_literal
 from resources.netsuite.tables import (
     DELETED_TYPES,
     SALES_TYPES,
@@ -37,6 +37,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_CREDENTIALS_REMEDY = (
+    "check NETSUITE_CLIENT_ID, NETSUITE_CERTIFICATE_ID, NETSUITE_PRIVATE_KEY, the certificate's expiry, and that the "
+    "role has REST Web Services and Log in using OAuth 2.0 Access Tokens"
+)
+# What the role needs for each table, all at level View, besides SuiteAnalytics Workbook.
+PERMISSIONS = {
+    "transactions": "Transactions > Find Transaction, Sales Order, Invoice, Cash Sale, Credit Memo, Cash Refund",
+    "transaction_lines": "Transactions > Find Transaction, Sales Order, Invoice, Cash Sale, Credit Memo, Cash Refund",
+    "items": "Lists > Items",
+    "inventory_by_location": "Lists > Items, Lists > Locations",
+    "purchase_orders": "Transactions > Purchase Order",
+    "vendors": "Lists > Vendors",
+    "locations": "Lists > Locations",
+    "accounts": "Lists > Accounts",
+    "accounting_periods": "Setup > Manage Accounting Periods",
+    "deleted_records": "Setup > Deleted Records",
+}
 DAYS_PER_TOTALS_QUERY = 200
 
 
@@ -148,6 +165,10 @@ class NetSuiteSource:
             cursor = utc_text(min(latest, now))
         return Page(records, refused, cursor)
 
+    def recheck(self, stream: Stream, payloads: Sequence[JsonObject], *, now: datetime) -> Page:
+        """The checks of `pages` on rows kept in quarantine."""
+        return self._page(TABLES[stream.name], payloads, now)
+
     # -- deletions ------------------------------------------------------------------------------------------
 
     def deletions(self, since: datetime) -> Iterator[tuple[str, str]]:
@@ -244,20 +265,32 @@ class NetSuiteSource:
             f" from raw_netsuite.{stream.name} where deleted_at is null and {where}"
             f" and (%(days)s::date[] is null or {day} = any(%(days)s::date[])) group by 1"
         )
-        return LandedQuery(_TOTALS[stream.name][0], sql, day)
+        return LandedQuery(_TOTALS[stream.name][0], sql, day, zone=self.zone.key)
 
     # -- health ---------------------------------------------------------------------------------------------
 
-    def probe(self) -> Iterator[tuple[str, bool, str]]:
-        """Ask every table for its first row: (what, whether it answers, what it said), for `ops doctor`."""
+    def probe(self) -> Iterator[Probe]:
+        """Ask for a token, then for the first row of every table that is read."""
+        every = tuple(TABLES)
+        try:
+            self.client.sign_in()
+        except OpsError as error:
+            yield Probe("credentials", False, str(error), _CREDENTIALS_REMEDY, every)
+            return
+        yield Probe("credentials", True, f"account {self.client.account} gave a token")
         for name, table in TABLES.items():
             try:
                 first = next(self._rows(table, (), only_keys=True), [])
-                yield name, True, "answers" if first else "answers, and has no record"
+            except Unauthorised as error:
+                # A token that the query service refuses: its role or its integration, for every table alike.
+                yield Probe("token", False, str(error), _CREDENTIALS_REMEDY, every)
+                return
             except OpsError as error:
-                yield name, False, str(error)
-                if "credentials were refused" in str(error):
-                    return
+                again = isinstance(error, TransientFailure)
+                remedy = "try again later" if again else f"give the role {PERMISSIONS[name]}"
+                yield Probe(name, False, str(error), remedy, (name,))
+                continue
+            yield Probe(name, True, "answers" if first else "answers, and has no record")
 
     def close(self) -> None:
         self.client.http.close()

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ops_platform.failpoints import failpoint
 from ops_platform.failures import PermanentFailure, TransientFailure
 from resources.http import MEGABYTE, may_hold_large_integer, parse_json, same_origin
 from resources.shopify.documents import bulk_query
@@ -87,6 +88,7 @@ class BulkRunner:
         Raises `BulkUnavailable` where paging may still do (or will say better what is wrong) and
         `TransientFailure` where the file could not be fetched."""
         identity = self._start(name, bulk_query(name, search))
+        failpoint("shopify.bulk_started")
         state = self._wait(name, identity)
         began = _moment(state.get("createdAt"))
         url = state.get("url")
@@ -98,7 +100,9 @@ class BulkRunner:
             mode="w+b", buffering=LINE_BUFFER, dir=self.spool_folder, prefix="shopify-bulk-"
         )
         try:
+            failpoint("shopify.bulk_downloading")
             self._download(name, identity, state, file)
+            failpoint("shopify.bulk_downloaded")
             check_file(file, _count(state.get("objectCount")), name)
         except BaseException:
             file.close()
@@ -131,6 +135,7 @@ class BulkRunner:
             state: JsonObject | None = self.client.run("BulkState", {"id": identity})["bulkOperation"]
             if state is None:
                 raise BulkUnavailable(f"{name}: the operation is not known any more")
+            failpoint("shopify.bulk_polled")
             status = state.get("status")
             if status == "COMPLETED":
                 return state

@@ -19,7 +19,7 @@ import orjson
 
 from ops_platform.clock import day_bounds
 from ops_platform.failures import OpsError, PermanentFailure, TransientFailure
-from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Stream
+from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Probe, Stream
 from ops_platform.records import JsonObject, Record, Rejected
 from resources.record_checks import LARGEST_PAYLOAD, Flaw, rejected, small_enough, utc_text
 from resources.shopify.bulk import BulkRunner, BulkUnavailable, Shape, assemble
@@ -37,6 +37,16 @@ LONGEST_WALK_BEFORE_BULK = 1_000
 LONGEST_WAIT_BEFORE_BULK = 2.0
 DAYS_PER_COUNT_QUERY = 50
 DAYS_PER_SALES_QUERY = 366
+# What each stream needs of the app. Without read_all_orders, orders older than sixty days are not shown.
+SCOPES = {
+    "orders": "read_orders",
+    "customers": "read_customers",
+    "products": "read_products",
+    "inventory_items": "read_inventory",
+    "locations": "read_locations",
+    "fulfillment_orders": "read_merchant_managed_fulfillment_orders",
+    "discounts": "read_discounts",
+}
 REFUND_VARIABLES = {"refundLines": 5, "adjustments": 2}
 
 
@@ -267,6 +277,10 @@ class ShopifySource:
         spent, self._spent_before = self.client.spent - self._spent_before, self.client.spent
         return spent
 
+    def recheck(self, stream: Stream, payloads: Sequence[JsonObject], *, now: datetime) -> Page:
+        """The checks of `pages` on objects kept in quarantine, whose lists are already followed to their end."""
+        return self._checked(payloads, ENTITIES[stream.name], now, None)
+
     # -- ids ------------------------------------------------------------------------------------------------
 
     def living_ids(self, stream: Stream) -> Iterator[str]:
@@ -366,7 +380,7 @@ class ShopifySource:
             where %(days)s::date[] is null or day = any(%(days)s::date[])
             group by day
         """
-        return LandedQuery("orders", sql, day)
+        return LandedQuery("orders", sql, day, zone=self.shop().zone)
 
     def _all_days(self) -> list[date]:
         ends = []
@@ -416,42 +430,74 @@ class ShopifySource:
 
     # -- health ---------------------------------------------------------------------------------------------
 
-    def probe(self) -> Iterator[tuple[str, bool, str]]:
-        """Ask every endpoint for one record: (what, whether it answers, what it said), for `ops doctor`."""
+    def probe(self) -> Iterator[Probe]:
+        """Ask for the shop, its scopes by `currentAppInstallation`, one record of every stream with the shop's own
+        count, and the sales report; cheapest first."""
         try:
             shop = self.shop()
+            # The scopes as the installed app has them now; those of the token are as old as the token.
+            granted = _granted(self.client.run("Shop")) or self.client.scopes
         except OpsError as error:
-            yield "credentials", False, str(error)
+            remedy = "check SHOPIFY_SHOP, SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, and that the app is installed"
+            yield Probe("credentials", False, str(error), remedy, tuple(ENTITIES))
             return
-        yield "credentials", True, f"{shop.name}, {shop.currency}, {shop.zone}, API {self.client.version}"
-        scopes = self.client.scopes
-        if scopes and "read_all_orders" not in scopes:
-            yield "scope read_all_orders", False, "without it only the last 60 days of orders are visible"
+        yield Probe("credentials", True, f"{shop.name}, {shop.currency}, {shop.zone}, API {self.client.version}")
+        if granted:
+            yield _scopes(granted)
         for name, entity in ENTITIES.items():
-            if name == "shop":
-                continue
-            try:
-                variables = {**dict.fromkeys(entity.variables, 1), "first": 1, "after": None, "query": None}
-                nodes = self.client.run(entity.page, variables, items=0)[entity.root]["nodes"]
-                yield name, True, "answers" if nodes else "answers, and has no record"
-            except OpsError as error:
-                yield name, False, str(error)
+            if name != "shop":
+                yield self._probe_entity(name, entity)
+        yield self._probe_sales()
+
+    def _probe_entity(self, name: str, entity: Entity) -> Probe:
         try:
-            today = datetime.now(UTC).date()
-            sales = self._gross_sales([today])
-            yield (
-                "sales report",
-                sales is not None,
-                "answers" if sales is not None else "not readable: no sums to tie out",
-            )
+            variables = {**dict.fromkeys(entity.variables, 1), "first": 1, "after": None, "query": None}
+            nodes = self.client.run(entity.page, variables, items=0)[entity.root]["nodes"]
+            counted = self._expected(entity, None)
+        except OpsError as error:
+            again = isinstance(error, TransientFailure)
+            remedy = "try again later" if again else f"give the app the scope {SCOPES[name]} and install it again"
+            return Probe(name, False, str(error), remedy, (name,))
+        if counted and not nodes:
+            return Probe(name, False, f"counts {counted:,} and shows none", "try again later", (name,))
+        said = "answers, and has no record" if not nodes else "answers" if counted is None else f"{counted:,} records"
+        return Probe(name, True, said)
+
+    def _probe_sales(self) -> Probe:
+        try:
+            sales = self._gross_sales([datetime.now(UTC).date()])
         except TransientFailure as error:
-            yield "sales report", False, str(error)
+            return Probe("sales report", False, str(error), "try again later")
+        if sales is None:
+            remedy = "give the app the scope read_reports; without it the sums of orders are not tied out"
+            return Probe("sales report", False, "not readable", remedy)
+        return Probe("sales report", True, "answers")
 
     def close(self) -> None:
         self.client.http.close()
 
 
 # -- small parts --------------------------------------------------------------------------------------------
+
+
+def _granted(data: JsonObject) -> frozenset[str]:
+    """The handles of the scopes the installed app has."""
+    installation = data.get("currentAppInstallation")
+    scopes = installation.get("accessScopes") if isinstance(installation, dict) else None
+    return frozenset(str(each.get("handle")) for each in scopes or () if isinstance(each, dict))
+
+
+def _scopes(granted: frozenset[str]) -> Probe:
+    # To write something is to be allowed to read it.
+    held = granted | {f"read_{scope.removeprefix('write_')}" for scope in granted if scope.startswith("write_")}
+    lacking = {name: scope for name, scope in SCOPES.items() if scope not in held}
+    if lacking:
+        remedy = f"add {', '.join(lacking.values())} to the app and install it again"
+        return Probe("scopes", False, f"lacks {', '.join(lacking.values())}", remedy, tuple(lacking))
+    if "read_all_orders" not in held:
+        remedy = "ask for read_all_orders; without it only orders of the last 60 days are visible"
+        return Probe("scopes", False, "lacks read_all_orders", remedy, ("orders",))
+    return Probe("scopes", True, f"{len(granted)} granted, none missing")
 
 
 def search_since(entity: Entity, since: datetime) -> str:

@@ -39,6 +39,8 @@ _OWN_CHANNELS = (
     ("C0RANDOM", "random", "Everything else"),
 )
 _NOT_INVITED = frozenset({"C0RANDOM"})
+# Partners with a workspace of their own, whose channel is shared by Slack Connect; the others' people are guests.
+_CONNECTED = {"Jing Yi": "T0JINGYI"}
 
 Message = dict[str, Any]
 
@@ -95,7 +97,7 @@ class Workspace:
             "client_msg_id": "-".join(parts),
             "type": "message",
             "user": user,
-            "team": TEAM_ID,
+            "team": self.users[user]["team_id"] if user in self.users else TEAM_ID,
             "text": text,
             "ts": ts,
         }
@@ -228,13 +230,20 @@ class Workspace:
     # The company's side -----------------------------------------------------------------------------------
 
     def add_user(
-        self, user_id: str, name: str, real_name: str, zone: str, is_bot: bool = False, partner: str | None = None
+        self,
+        user_id: str,
+        name: str,
+        real_name: str,
+        zone: str,
+        is_bot: bool = False,
+        partner: str | None = None,
+        team: str = TEAM_ID,
     ) -> None:
         local = datetime.now(UTC).astimezone(ZoneInfo(zone))
         offset = local.utcoffset()
         self.users[user_id] = {
             "id": user_id,
-            "team_id": TEAM_ID,
+            "team_id": team,
             "name": name,
             "deleted": False,
             "color": hashlib.sha256(user_id.encode()).hexdigest()[:6],
@@ -251,20 +260,30 @@ class Workspace:
                 "status_text": "",
                 "status_emoji": "",
                 "avatar_hash": "sandbox",
-                "team": TEAM_ID,
+                "team": team,
             },
             "is_admin": False,
             "is_owner": False,
             "is_primary_owner": False,
-            "is_restricted": partner is not None,
+            "is_restricted": partner is not None and team == TEAM_ID,
             "is_ultra_restricted": False,
             "is_bot": is_bot,
             "is_app_user": False,
             "updated": int(self.clock.now().timestamp()),
         }
+        if team != TEAM_ID:
+            self.users[user_id]["is_stranger"] = True
 
     def add_channel(
-        self, channel_id: str, name: str, topic: str, created: datetime, *, private: bool = False, member: bool = True
+        self,
+        channel_id: str,
+        name: str,
+        topic: str,
+        created: datetime,
+        *,
+        private: bool = False,
+        member: bool = True,
+        shared_with: str | None = None,
     ) -> None:
         at = int(created.timestamp())
         words = {"value": topic, "creator": BOT_USER, "last_set": at}
@@ -281,15 +300,15 @@ class Workspace:
             "is_general": False,
             "unlinked": 0,
             "name_normalized": name,
-            "is_shared": False,
+            "is_shared": shared_with is not None,
             "is_org_shared": False,
             "is_pending_ext_shared": False,
             "pending_shared": [],
             "context_team_id": TEAM_ID,
             "updated": at * 1000,
             "creator": BOT_USER,
-            "is_ext_shared": False,
-            "shared_team_ids": [TEAM_ID],
+            "is_ext_shared": shared_with is not None,
+            "shared_team_ids": [TEAM_ID] if shared_with is None else [TEAM_ID, shared_with],
             "pending_connected_team_ids": [],
             "is_member": member,
             "topic": words,
@@ -301,13 +320,28 @@ class Workspace:
     def _load_users(self, company: Company) -> None:
         self.add_user("USLACKBOT", "slackbot", "Slackbot", "America/Los_Angeles")
         for person in company.users:
-            self.add_user(person.id, person.name, person.real_name, person.timezone, person.is_bot, person.partner)
+            self.add_user(
+                person.id,
+                person.name,
+                person.real_name,
+                person.timezone,
+                person.is_bot,
+                person.partner,
+                _CONNECTED.get(person.partner or "", TEAM_ID),
+            )
         self.add_user(BOT_USER, "ops", "Operations", company.shop.timezone, is_bot=True)
         self.users[BOT_USER]["profile"].update(api_app_id=APP_ID, bot_id=BOT_ID)
 
     def _load_channels(self, company: Company) -> None:
         for channel in company.slack_channels:
-            self.add_channel(channel.id, channel.name, channel.topic, channel.created_at, private=channel.private)
+            self.add_channel(
+                channel.id,
+                channel.name,
+                channel.topic,
+                channel.created_at,
+                private=channel.private,
+                shared_with=_CONNECTED.get(channel.partner or ""),
+            )
         taken = {channel["name"] for channel in self.channels.values()}
         for channel_id, name, topic in _OWN_CHANNELS:
             if channel_id not in self.channels and name not in taken:
@@ -323,7 +357,13 @@ class Workspace:
         people = [
             user_id
             for user_id, user in self.users.items()
-            if user_id in spoke or (not user["is_bot"] and not user["is_restricted"] and user_id != "USLACKBOT")
+            if user_id in spoke
+            or (
+                not user["is_bot"]
+                and not user["is_restricted"]
+                and user["team_id"] == TEAM_ID
+                and user_id != "USLACKBOT"
+            )
         ]
         if self.channels[channel]["is_member"] and BOT_USER not in people:
             people.append(BOT_USER)

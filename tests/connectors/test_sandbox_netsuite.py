@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ops_platform.failures import PermanentFailure, TransientFailure
+from resources.netsuite.source import PERMISSIONS
 from resources.netsuite.tables import SALES_TYPES, TABLES
 from tests.connectors.conftest import NOW, World, read
 
@@ -179,6 +180,20 @@ def test_a_stranger_is_refused(own_world: World) -> None:
 
 
 def test_the_probe_speaks_of_every_table(world: World) -> None:
-    told = {what: (good, said) for what, good, said in world.netsuite().probe()}
-    assert set(told) == set(TABLES)
-    assert all(good for good, _ in told.values()), told
+    probes = {probe.endpoint: probe for probe in world.netsuite().probe()}
+    assert set(probes) == {"credentials", *TABLES} and set(PERMISSIONS) == set(TABLES)
+    assert all(probe.ok and not probe.remedy for probe in probes.values()), probes
+
+
+def test_the_probe_ends_at_refused_credentials(world: World) -> None:
+    settings = world.settings.model_copy(update={"netsuite_client_id": "nobody"})
+    (probe,) = World(world.url, settings, world.control_client).netsuite().probe()
+    assert (probe.endpoint, probe.ok, set(probe.streams)) == ("credentials", False, set(TABLES))
+    assert "NETSUITE_CERTIFICATE_ID" in probe.remedy
+
+
+def test_the_probe_names_the_permission_a_role_lacks(world: World) -> None:
+    world.fault("netsuite", "http_403", match={"body_contains": "FROM vendor"}, times=None)
+    probes = {probe.endpoint: probe for probe in world.netsuite().probe()}
+    assert [name for name, probe in probes.items() if not probe.ok] == ["vendors"]
+    assert probes["vendors"].streams == ("vendors",) and "Lists > Vendors" in probes["vendors"].remedy

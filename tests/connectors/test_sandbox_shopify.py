@@ -382,7 +382,28 @@ def test_long_orders_returns_and_odd_text_come_whole(csv_world: World) -> None:
 
 
 def test_the_probe_speaks_of_every_stream(world: World) -> None:
-    told = {what: (good, said) for what, good, said in world.shopify().probe()}
-    assert set(ENTITIES) - {"shop"} <= set(told)
-    assert all(good for good, _ in told.values()), told
+    probes = {probe.endpoint: probe for probe in world.shopify().probe()}
+    assert {"credentials", "scopes", "sales report"} | set(ENTITIES) - {"shop"} == set(probes)
+    assert all(probe.ok and not probe.remedy for probe in probes.values()), probes
+    assert "records" in probes["orders"].said
     assert issubclass(PermanentFailure, OpsError)
+
+
+def test_the_probe_names_missing_scopes_and_what_they_cost() -> None:
+    from resources.shopify.source import SCOPES, _scopes
+
+    assert _scopes(frozenset(SCOPES.values()) | {"read_all_orders"}).ok
+    assert _scopes(frozenset(SCOPES.values()) - {"read_products"} | {"write_products", "read_all_orders"}).ok
+    some = _scopes(frozenset(SCOPES.values()) - {"read_discounts"})
+    assert not some.ok and "read_discounts" in some.remedy and some.streams == ("discounts",)
+    recent = _scopes(frozenset(SCOPES.values()))
+    assert not recent.ok and "60 days" in recent.remedy and recent.streams == ("orders",)
+
+
+def test_the_probe_ends_at_refused_credentials(world: World) -> None:
+    from pydantic import SecretStr
+
+    settings = world.settings.model_copy(update={"shopify_client_secret": SecretStr("wrong-secret")})
+    (probe,) = World(world.url, settings, world.control_client).shopify().probe()
+    assert (probe.endpoint, probe.ok) == ("credentials", False)
+    assert "SHOPIFY_CLIENT_SECRET" in probe.remedy and "wrong-secret" not in probe.said

@@ -16,7 +16,10 @@ def test_channels_people_and_messages_of_partners(world: World) -> None:
     channels = read(source, "channels").payloads
     assert channels and all(row["name"].startswith(("factory-", "partner-")) for row in channels.values())
     people = read(source, "users").payloads
-    assert people and all("profile" not in row for row in people.values())
+    assert people and all(set(row.get("profile", {})) <= {"title"} for row in people.values())
+    assert people["U0LIWEI"]["profile"] == {"title": "Lumitek"}
+    # Of another workspace, in a channel shared with it: no list of ours names them.
+    assert people["U0LIN"]["is_foreign"] and people["U0LIN"]["profile"] == {"title": "Jing Yi"}
     messages = read(source, "messages")
     assert messages.payloads and not messages.rejected
     for key, row in messages.payloads.items():
@@ -51,8 +54,28 @@ def test_a_channel_the_bot_is_not_in_is_told_and_the_others_are_read(own_world: 
     second = read(source, "messages")
     assert source.skipped == {"factory-outside": "not_in_channel"}
     assert second.payloads == first.payloads
-    told = {what: (good, said) for what, good, said in source.probe()}
-    assert told["channels"][0] is False and "factory-outside" in told["channels"][1]
+    probes = {probe.endpoint: probe for probe in source.probe()}
+    assert not probes["channels"].ok and "factory-outside" in probes["channels"].remedy
+    assert probes["messages"].ok and probes["scopes"].ok
+
+
+def test_under_the_restricted_limits_a_sync_ends_in_time_and_says_how_far_it_is_whole(
+    own_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from resources import slack
+
+    wanted = read(own_world.slack(), "messages").payloads
+    monkeypatch.setattr(slack, "READING_SECONDS", 1.0)
+    own_world.control("/profile", {"profile": "restricted"})
+    source = own_world.slack()
+    first = read(source, "messages")
+    assert 0 < len(first.payloads) < len(wanted) and first.payloads.items() <= wanted.items()
+    assert source.reached(source.streams["messages"]) == NOW - source.history
+    own_world.control("/profile", {"profile": "generous"})
+    rest = read(source, "messages", first.cursor)
+    assert source.reached(source.streams["messages"]) is None
+    assert {**first.payloads, **rest.payloads} == wanted
+    assert first.cursor is not None and rest.cursor is not None and rest.cursor > first.cursor
 
 
 @pytest.mark.parametrize("fault", ["http_429", "http_500", "html_200", "truncate", "reset", "accept_then_drop"])

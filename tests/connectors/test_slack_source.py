@@ -271,6 +271,137 @@ def test_connecting() -> None:
 
 def test_the_probe_names_channels_to_join() -> None:
     with source_for(Workspace()) as (source, _):
-        told = list(source.probe())
-    assert told[0] == ("credentials", True, "bot in T")
-    assert told[1][:2] == ("channels", False) and "partner-logistics" in told[1][2]
+        probes = {probe.endpoint: probe for probe in source.probe()}
+    assert probes["credentials"].ok and probes["credentials"].said == "bot in T"
+    assert not probes["channels"].ok and "partner-logistics" in probes["channels"].remedy
+    assert probes["channels"].streams == ("messages",)
+    assert probes["users"].ok and probes["messages"].ok
+
+
+def test_the_probe_names_scopes_by_the_header_and_by_the_refusal() -> None:
+    workspace = Workspace()
+
+    def answer(asked: Asked) -> Said | None:
+        if asked.path.endswith("auth.test"):
+            scopes = {"x-oauth-scopes": "chat:write,channels:read,channels:history,groups:read,groups:history"}
+            return Said(b'{"ok": true, "user": "bot", "team": "T"}', 200, scopes)
+        if asked.path.endswith("users.list"):
+            return said({"ok": False, "error": "missing_scope", "needed": "users:read", "provided": "chat:write"})
+        return None
+
+    workspace.override = answer
+    with source_for(workspace) as (source, _):
+        probes = {probe.endpoint: probe for probe in source.probe()}
+    assert (
+        not probes["scopes"].ok and probes["scopes"].streams == ("users",) and "users:read" in probes["scopes"].remedy
+    )
+    assert not probes["users"].ok and "users:read" in probes["users"].remedy
+
+
+def test_the_probe_ends_at_a_refused_token() -> None:
+    workspace = Workspace()
+    workspace.override = lambda asked: said({"ok": False, "error": "token_revoked"})
+    with source_for(workspace) as (source, _):
+        (probe,) = source.probe()
+    assert not probe.ok and "SLACK_BOT_TOKEN" in probe.remedy and set(probe.streams) == set(source.streams)
+
+
+def test_of_the_profile_only_the_title_is_kept() -> None:
+    workspace = Workspace()
+    workspace.users[0]["profile"] = {"title": "Lumitek", "email": "secret@example.com", "phone": "+86"}
+    with source_for(workspace) as (source, _):
+        people = [record.payload for page in read(source, "users") for record in page.records]
+    assert people[0]["profile"] == {"title": "Lumitek"} and "profile" not in people[1]
+
+
+# A workspace that lets one request of a kind a minute through, with fifteen messages -------------------------------
+
+
+NUMBERS = (1, 2, 4, 5, 6)  # the bot is not in C3
+
+
+class Restricted(Workspace):
+    """Slack's limits for distributed apps outside its marketplace, by the clock of the client."""
+
+    def __init__(self, clock: StillClock) -> None:
+        super().__init__()
+        self.size = 15
+        self.channels = [{"id": f"C{n}", "name": f"factory-{n}", "is_member": True} for n in NUMBERS]
+        self.history = {f"C{n}": [] for n in NUMBERS}
+        self.last: dict[str, float] = {}
+        self.served: list[str] = []
+
+        def limited(asked: Asked) -> Said | None:
+            method = asked.path.removeprefix("/api/")
+            if method not in ("conversations.history", "conversations.replies"):
+                return None
+            since = clock.now - self.last.get(method, -60.0)
+            if since < 60:
+                body = b'{"ok": false, "error": "ratelimited"}'
+                return Said(body, 429, {"retry-after": str(int(60 - since) or 1)})
+            self.last[method] = clock.now
+            self.served.append(method)
+            return None
+
+        self.override = limited
+
+    def __call__(self, asked: Asked) -> Said:
+        if asked.query.get("latest") and asked.path.endswith("history"):
+            kept = self.history[asked.query["channel"]]
+            below = [each for each in kept if float(each["ts"]) < float(asked.query["latest"])]
+            self.history[asked.query["channel"]] = below
+            try:
+                return super().__call__(asked)
+            finally:
+                self.history[asked.query["channel"]] = kept
+        return super().__call__(asked)
+
+
+def test_a_restricted_workspace_is_read_in_several_syncs_each_of_which_says_how_far_it_came() -> None:
+    clock = StillClock()
+    workspace = Restricted(clock)
+    for number in NUMBERS:
+        workspace.history[f"C{number}"] = [message(timedelta(hours=h), micro=number * 1000 + h) for h in range(1, 61)]
+    parent = workspace.thread(timedelta(hours=70), [timedelta(hours=2)])
+    wanted = {f"{c}:{each['ts']}" for c, kept in workspace.history.items() for each in kept}
+    wanted |= {f"C1:{each['ts']}" for each in workspace.replies[parent["ts"]]}
+    landed: set[str] = set()
+    cursor: str | None = None
+    cursors: list[str] = []
+    with source_for(workspace, clock) as (source, _):
+        for turn in range(6):
+            began = clock.now
+            found = read(source, "messages", cursor)
+            assert clock.now - began <= slack.READING_SECONDS
+            landed |= set(ids(found))
+            if turn == 0:
+                # Every channel's newest messages came with the first sync.
+                assert {f"C{n}:{ts(timedelta(hours=1), n * 1000 + 1)}" for n in NUMBERS} <= landed
+            cursor = max(page.cursor for page in found if page.cursor is not None)
+            cursors.append(cursor)
+            reached = source.reached(source.streams["messages"])
+            if reached is None:
+                break
+            assert reached == NOW - source.history
+            clock.now += 600
+    assert landed == wanted and 1 < len(cursors) < 6
+    assert cursors == sorted(cursors)
+    # A page of fifteen a minute, and nothing read twice but where a sync broke off.
+    pages = 4 * 5 + 1
+    assert workspace.served.count("conversations.history") <= pages + len(cursors) * 5
+
+
+def test_the_next_round_begins_with_what_is_new() -> None:
+    clock = StillClock()
+    workspace = Restricted(clock)
+    workspace.channels = workspace.channels[:1]
+    workspace.history["C1"] = [message(timedelta(hours=h), micro=h) for h in range(1, 400)]
+    with source_for(workspace, clock) as (source, _):
+        first = read(source, "messages")
+        assert source.reached(source.streams["messages"]) is not None
+        cursor = max(page.cursor for page in first if page.cursor is not None)
+        workspace.history["C1"].append(message(timedelta(minutes=1), "overnight"))
+        clock.now += 60
+        second = list(source.pages(source.streams["messages"], cursor, now=NOW + timedelta(hours=1)))
+    texts = [record.payload["text"] for record in second[0].records]
+    assert texts == ["overnight"]
