@@ -45,7 +45,8 @@ format: install  ## Put code in the house's format
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 
-bench: install  ## Measure speed and memory; prints a table
+bench: install  ## Measure speed and memory, dlt beside us; prints a table
+	@$(UV) sync --frozen --inexact --quiet --group bench || $(UV) sync --frozen --inexact --quiet --group bench --system-certs
 	$(BIN)/python -m tests.bench
 
 up: install  ## Start database, Dagster web and daemon

@@ -1,7 +1,7 @@
 """`make bench`: speed and memory, measured on this machine, in one run.
 
     python -m tests.bench                all of it
-    python -m tests.bench load demo      some of it: load, demo, start, stack
+    python -m tests.bench load demo      some of it: load, dlt, demo, start, stack
 
 Belongs here: measurements. Does not belong here: pass or fail (tests).
 """
@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.bench.against_dlt import bench_dlt
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
@@ -141,7 +143,7 @@ def bench_load() -> None:
                 f"{1000 * wall:.0f} ms",
                 f"{1000 * own:.0f} ms CPU, {results[-1].changed} changed",
             )
-            touched = touch_one_percent(url, connect)
+            touched = touch_orders(url, connect)
             wall, own = measured(sync)
             row(
                 "1 % changed",
@@ -173,14 +175,14 @@ def bare_copy(path: Path) -> None:
                 copy.write(block.replace(b"\\", b"\\\\"))
 
 
-def touch_one_percent(url: str, connect: Callable[..., Any]) -> int:
-    """Change one order in a hundred at the vendor's side."""
+def touch_orders(url: str, connect: Callable[..., Any], every: int = 100) -> int:
+    """Change one order in a hundred (in `every`) at the vendor's side; how many."""
     import httpx
 
     with connect() as connection:
         ids = [
             identity
-            for (identity,) in connection.execute("select id from raw_shopify.orders order by id").fetchall()[::100]
+            for (identity,) in connection.execute("select id from raw_shopify.orders order by id").fetchall()[::every]
         ]
     with httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
         for identity in ids:
@@ -287,6 +289,7 @@ def memory_row(name: str, parts: dict[str, float]) -> None:
 
 BENCHES: dict[str, Callable[[], None]] = {
     "start": bench_start, "stack": bench_stack, "demo": bench_demo, "load": bench_load,
+    "dlt": lambda: bench_dlt(row, write_orders, sandbox, touch_orders),
 }  # fmt: skip
 
 
