@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     ops_currency: Text = None
     ops_now: Annotated[datetime | None, BeforeValidator(_blank_is_unset)] = None
     ops_fleet_file: Path = PROJECT_ROOT / "fleet.yaml"
+    ops_airtable_file: Text = None
     ops_writer: Literal["auto", "rules", "claude"] = "auto"
     ops_web_port: int = Field(default=3000, ge=1, le=65535)
 
@@ -77,9 +78,11 @@ class Settings(BaseSettings):
     klaviyo_api_key: Secret = None
     klaviyo_base_url: Text = None
     klaviyo_revision: str = "2026-07-15"
+    klaviyo_order_integration: str = "Shopify"
 
     github_token: Secret = None
     github_repository: Text = None
+    github_repositories: Text = None
     github_base_url: Text = None
 
     amazon_client_id: Text = None
@@ -90,6 +93,7 @@ class Settings(BaseSettings):
     amazon_base_url: Text = None
 
     app_database_url: Secret = None
+    app_database_schema: Text = None
 
     slack_bot_token: Secret = None
     slack_base_url: Text = None

@@ -42,6 +42,9 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LARGEST_REDIRECT_CHAIN = 3
 EXCERPT_CHARACTERS = 300
 
+# vendor → the last `Date` header it sent and our time (seconds since the epoch) when it came, for `ops doctor`.
+vendor_clocks: dict[str, tuple[str, float]] = {}
+
 Judge = Callable[["Answer"], None]
 HeaderMaker = Callable[[], Mapping[str, str]]
 
@@ -187,7 +190,7 @@ class HttpClient:
         def attempt() -> Answer:
             made = dict(headers() if callable(headers) else headers or {})
             if content is not None:
-                made["Content-Type"] = "application/json; charset=utf-8"
+                made.setdefault("Content-Type", "application/json; charset=utf-8")
             answer = self._send(method, path, params, content, form, made, exact_decimals)
             if judge is not None:
                 judge(answer)
@@ -272,6 +275,8 @@ class HttpClient:
             with self._client().stream(
                 method, url, params=params, content=content, data=form, headers=headers
             ) as response:
+                if "date" in response.headers:
+                    vendor_clocks[self.vendor] = (response.headers["date"], time.time())
                 declared = response.headers.get("content-length", "")
                 if declared.isdigit() and int(declared) > self.largest_body:
                     raise self._too_large()

@@ -17,6 +17,12 @@ VENDORS: dict[str, str] = {
     "shopify": "resources.shopify",
     "netsuite": "resources.netsuite",
     "slack": "resources.slack",
+    "hubspot": "resources.hubspot",
+    "airtable": "resources.airtable",
+    "klaviyo": "resources.klaviyo",
+    "github": "resources.github",
+    "amazon": "resources.amazon",
+    "app": "resources.app_database",
 }
 
 

@@ -37,6 +37,16 @@ _NETSUITE_CODES = {
     404: "NONEXISTENT_ID",
     429: "CONCURRENCY_LIMIT_EXCEEDED",
 }
+_AMAZON_CODES = {
+    400: "InvalidInput",
+    401: "Unauthorized",
+    403: "Unauthorized",
+    404: "NotFound",
+    413: "PayloadTooLarge",
+    415: "UnsupportedMediaType",
+    429: "QuotaExceeded",
+    503: "ServiceUnavailable",
+}
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -49,7 +59,23 @@ _ANTHROPIC_TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-_SLACK_ERRORS = {429: "ratelimited", 500: "internal_error", 503: "service_unavailable", 504: "request_timeout"}
+_HUBSPOT_CATEGORIES = {
+    400: "VALIDATION_ERROR",
+    401: "INVALID_AUTHENTICATION",
+    403: "MISSING_SCOPES",
+    404: "OBJECT_NOT_FOUND",
+    429: "RATE_LIMITS",
+}
+_SLACK_ERRORS = {
+    400: "invalid_arguments",
+    401: "invalid_auth",
+    403: "not_allowed_token_type",
+    404: "unknown_method",
+    429: "ratelimited",
+    500: "internal_error",
+    503: "service_unavailable",
+    504: "request_timeout",
+}
 _SHOPIFY_TEXT = {
     401: "[API] Invalid API key or access token (unrecognized login or wrong password)",
     402: "Unavailable Shop",
@@ -92,6 +118,73 @@ def _slack(status: int, options: Mapping[str, Any], headers: Headers) -> Any:
     return {"ok": False, "error": _SLACK_ERRORS.get(status, "fatal_error")}
 
 
+def _airtable(status: int, options: Mapping[str, Any], headers: Headers) -> Any:
+    # No Retry-After: who is told 429 has to know of the thirty seconds.
+    if status == 429:
+        kind, message = "RATE_LIMIT_REACHED", "Rate limit exceeded. Please try again later"
+        if options.get("monthly"):
+            kind, message = "PUBLIC_API_BILLING_LIMIT_EXCEEDED", "Your API billing plan limit has been exceeded."
+        return {"errors": [{"error": kind, "message": message}]}
+    if status == 404:
+        return {"error": "NOT_FOUND"}
+    kinds = {401: "AUTHENTICATION_REQUIRED", 403: "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}
+    kind = kinds.get(status, "SERVER_ERROR" if status >= 500 else "INVALID_REQUEST_UNKNOWN")
+    return {"error": {"type": kind, "message": str(options.get("message") or title_of(status))}}
+
+
+def _github(status: int, options: Mapping[str, Any], headers: Headers) -> Any:
+    if status == 429:
+        # Without the key: a secondary limit that does not say how long.
+        headers.append(("retry-after", str(options.get("retry_after", 1))))
+    documentation = "https://docs.github.com/rest"
+    return {"message": title_of(status), "documentation_url": documentation, "status": str(status)}
+
+
+def _amazon(status: int, options: Mapping[str, Any], headers: Headers) -> Any:
+    # No Retry-After: Amazon gives none with any status.
+    headers.append(("x-amzn-requestid", "sandbox-refused"))
+    code = _AMAZON_CODES.get(status, "InternalFailure")
+    details = str(options.get("details", ""))
+    return {"errors": [{"code": code, "message": str(options.get("message") or title_of(status)), "details": details}]}
+
+
+def _hubspot(status: int, options: Mapping[str, Any], headers: Headers) -> Any:
+    body = {
+        "status": "error",
+        "message": str(options.get("message") or title_of(status)),
+        "correlationId": "aeb5f871-7f07-4993-9211-075dc63e7cbf",
+        "category": _HUBSPOT_CATEGORIES.get(status, "INTERNAL_ERROR"),
+    }
+    if status == 429:
+        # No Retry-After unless a test asks for one: the vendor promises none.
+        if options.get("retry_after") is not None:
+            headers.append(("retry-after", str(options["retry_after"])))
+        policy = str(options.get("policy", "TEN_SECONDLY_ROLLING"))
+        body.update(errorType="RATE_LIMIT", policyName=policy, requestId=body["correlationId"])
+        body["message"] = f"You have reached your {policy.lower()} limit."
+    return body
+
+
+def _klaviyo(status: int, options: Mapping[str, Any], headers: Headers) -> Any:
+    headers[0] = ("content-type", "application/vnd.api+json")
+    detail = str(options.get("detail") or title_of(status))
+    if status == 429:
+        # Only a refused call is told how long to wait; and it lacks the RateLimit headers.
+        wait = options.get("retry_after", 1)
+        headers.append(("retry-after", str(wait)))
+        detail = f"Request was throttled. Expected available in {wait} seconds."
+    code = {401: "not_authenticated", 403: "permission_denied", 404: "not_found", 410: "gone", 429: "throttled"}
+    error = {
+        "id": "9c9f8a51-7b1b-4a0c-8a0e-6a3a6f1f7a11",
+        "status": status,
+        "code": code.get(status, "invalid" if status < 500 else "error"),
+        "title": title_of(status),
+        "detail": detail,
+        "source": {"pointer": "/data/"},
+    }
+    return {"errors": [error]}
+
+
 def _anthropic(status: int, options: Mapping[str, Any], headers: Headers) -> Any:
     message = str(options.get("message") or _TITLES.get(status, "Overloaded"))
     error: dict[str, Any] = {"type": _ANTHROPIC_TYPES.get(status, "api_error"), "message": message}
@@ -109,7 +202,12 @@ def _anthropic(status: int, options: Mapping[str, Any], headers: Headers) -> Any
 _BODIES: dict[str, Callable[[int, Mapping[str, Any], Headers], Any]] = {
     "shopify": _shopify,
     "netsuite": _netsuite,
+    "klaviyo": _klaviyo,
     "slack": _slack,
+    "hubspot": _hubspot,
+    "airtable": _airtable,
+    "github": _github,
+    "amazon": _amazon,
     "anthropic": _anthropic,
 }
 

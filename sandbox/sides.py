@@ -5,13 +5,20 @@ Belongs here: the list. Adding a vendor is its package and one line here.
 
 from __future__ import annotations
 
-from sandbox import anthropic_api, netsuite, shopify, slack
+from sandbox import airtable, amazon, anthropic_api, app_database, github, hubspot, klaviyo, netsuite, shopify, slack
 from sandbox.vendor_side import VendorSide
 
 SIDES: dict[str, VendorSide] = {
     "shopify": shopify.SIDE,
     "netsuite": netsuite.SIDE,
+    # Before Slack, whose one route takes everything under /api/.
+    "klaviyo": klaviyo.SIDE,
     "slack": slack.SIDE,
+    "hubspot": hubspot.SIDE,
+    "airtable": airtable.SIDE,
+    "github": github.SIDE,
+    "app": app_database.SIDE,
+    "amazon": amazon.SIDE,
     "anthropic": anthropic_api.SIDE,
 }
 _BY_LENGTH = sorted(

@@ -1,39 +1,49 @@
-"""`ops status` and `ops doctor`: what is well, what is not, and what to do about it.
+"""`ops status`: what is well, what is not, and what to do about it.
 
-Belongs here: gathering and showing state. Does not belong here: changing it.
+Belongs here: gathering and showing state. Does not belong here: changing it, asking the vendors (`doctor.py`).
 """
 
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ops_platform import clock
-from ops_platform.failures import OpsError
-from ops_platform.settings import get_settings
+from ops_platform.commands.safe_text import printable
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of a report. `state` is ok, warning, failed or not connected; `advice` says what to do."""
+    """One line of a report. `state` is ok, warning, failed, paused or not connected; `advice` says what to do.
+    `streams` cannot be read and `metrics` are unknown while it is not well; `seconds` is how long the check took."""
 
     subject: str
     check: str
     state: str
     detail: str
     advice: str = ""
+    streams: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
-_MARKS = {"ok": ("✓", "green"), "warning": ("⚠", "yellow"), "failed": ("✗", "red"), "not connected": ("·", "white")}
+_MARKS = {
+    "ok": ("✓", "green"), "warning": ("⚠", "yellow"), "failed": ("✗", "red"), "paused": ("‖", "red"),
+    "not connected": ("·", "white"),
+}  # fmt: skip
+METRICS_SHOWN = 6
 
 
 def show(findings: list[Finding], *, as_json: bool) -> int:
     """Print findings; the exit code is 1 when something failed."""
-    failed = any(finding.state == "failed" for finding in findings)
+    failed = any(finding.state in ("failed", "paused") for finding in findings)
     if as_json:
         click.echo(json.dumps({"ok": not failed, "findings": [asdict(finding) for finding in findings]}, indent=2))
         return int(failed)
@@ -41,9 +51,15 @@ def show(findings: list[Finding], *, as_json: bool) -> int:
     for finding in findings:
         mark, color = _MARKS[finding.state]
         name = f"{finding.subject} {finding.check}".ljust(width)
-        click.echo(f"{click.style(mark, fg=color)} {name}  {finding.detail}")
+        click.echo(f"{click.style(mark, fg=color)} {name}  {printable(finding.detail)}")
         if finding.advice:
-            click.echo(f"  {' ' * width}→ {finding.advice}")
+            click.echo(f"  {' ' * width}  → {printable(finding.advice)}")
+        if finding.metrics:
+            more = len(finding.metrics) - METRICS_SHOWN
+            names = ", ".join(finding.metrics[:METRICS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            click.echo(f"  {' ' * width}  lost without it: {names}")
+        elif finding.streams and finding.state not in ("ok", "not connected"):
+            click.echo(f"  {' ' * width}  not read without it: {', '.join(finding.streams)}")
     return int(failed)
 
 
@@ -80,31 +96,17 @@ def _data_findings() -> list[Finding]:
     now = clock.now()
     findings = []
     with connect() as connection:
-        rows = connection.execute(
-            "select vendor, min(fresh_to), count(*) from ops.cursors group by vendor order by vendor"
-        ).fetchall()
-        seen = {vendor: (fresh, count) for vendor, fresh, count in rows}
         connected = dict(connection.execute("select vendor, connected from ops.connections").fetchall())
+        streams = streams_of(connection)
         for vendor, source in fleet.sources.items():
-            if vendor in connected and not connected[vendor]:
-                findings.append(Finding(source.label, "", "not connected", "no credentials: its numbers are unknown"))
-            elif vendor not in seen:
-                findings.append(Finding(source.label, "", "warning", "never synced", f"run `ops sync {vendor}`"))
-            else:
-                fresh, count = seen[vendor]
-                old = now - fresh > timedelta(hours=source.stale_after_hours)
-                findings.append(
-                    Finding(
-                        source.label, "", "failed" if old else "ok", f"{count} streams, fresh to {fresh:%F %H:%M} UTC",
-                        f"run `ops sync {vendor}` and read its error" if old else "",
-                    )
-                )  # fmt: skip
-        for vendor, stream, error in connection.execute(
-            "select distinct on (vendor, stream) vendor, stream, case when status = 'failed' then error end"
-            " from ops.sync_runs order by vendor, stream, id desc"
-        ).fetchall():
-            if error:
-                findings.append(Finding(f"{vendor}.{stream}", "last sync", "failed", error))
+            mine = [stream for stream in streams if stream.vendor == vendor]
+            findings.append(_source_finding(vendor, source.label, source.stale_after_hours, connected, mine, now))
+            findings += [
+                Finding(stream.vendor, stream.name, stream.state, stream.line(), stream.advice)
+                for stream in mine
+                if stream.last_success is not None or stream.state != "ok"
+            ]
+        findings += _schema_findings(connection, now)
         build = connection.execute(
             "select status, models, tests, failures, finished_at from ops.warehouse_builds order by id desc limit 1"
         ).fetchone()
@@ -123,63 +125,118 @@ def _data_findings() -> list[Finding]:
             )
         bad = connection.execute("select count(*) from ops.quarantine where resolved_at is null").fetchone()
         if bad and bad[0]:
-            findings.append(Finding("quarantine", "", "warning", f"{bad[0]} records wait", "see ops.quarantine"))
+            findings.append(Finding("quarantine", "", "warning", f"{bad[0]:,} records wait", "`ops quarantine list`"))
         for state, count in connection.execute("select state, count(*) from ops.outbox group by state order by state"):
             good = state == "sent"
             findings.append(Finding("messages", state, "ok" if good else "warning", str(count)))
     return findings
 
 
-def doctor(*, as_json: bool) -> int:
-    """Settings, database, and each vendor: credentials, one real answer from each endpoint, clock skew."""
-    from ops_platform.commands.prepare import prepare_database
-    from resources.vendors import VENDORS, source_of
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """One stream: its last success, how many live rows it has, what its last sync said when that was no success."""
 
-    settings = get_settings()
-    findings = [Finding("settings", "", "ok", f"environment {settings.ops_env}, home {settings.ops_home}")]
-    try:
-        prepare_database()
-        findings.append(Finding("database", "", "ok", "answers; migrations are current"))
-    except OpsError as error:
-        findings.append(Finding("database", "", "failed", str(error), "fix this first"))
-        return show(findings, as_json=as_json)
-    for vendor in VENDORS:
-        try:
-            source = source_of(vendor, settings)
-        except OpsError as error:
-            findings.append(Finding(vendor, "credentials", "failed", str(error), "see .env.example"))
-            continue
-        if source is None:
-            findings.append(
-                Finding(vendor, "", "not connected", "no credentials: its numbers show as unknown", "see .env.example")
-            )
-            continue
-        for stream in source.streams.values():
-            began = time.monotonic()
-            try:
-                page = next(iter(source.pages(stream, clock.now().isoformat(), now=clock.now())), None)
-                detail = f"answers in {1000 * (time.monotonic() - began):.0f} ms"
-                if page is not None and page.rejected:
-                    findings.append(Finding(vendor, stream.name, "warning", f"{detail}; {page.rejected[0].detail}"))
-                else:
-                    findings.append(Finding(vendor, stream.name, "ok", detail))
-            except OpsError as error:
-                findings.append(Finding(vendor, stream.name, "failed", str(error), "check scopes and credentials"))
-    findings.append(_slack_posting())
-    writer = "Claude" if settings.anthropic_api_key else "rules (no ANTHROPIC_API_KEY)"
-    findings.append(Finding("writer", "", "ok", writer))
-    return show(findings, as_json=as_json)
+    vendor: str
+    name: str
+    last_success: datetime | None
+    rows: int | None
+    status: str | None
+    said: str | None
+    since: datetime | None
+    held: str | None
+
+    @property
+    def state(self) -> str:
+        if self.status == "paused":
+            return "paused"
+        if self.status == "failed":
+            return "failed"
+        return "warning" if self.held or self.status in (None, "skipped") else "ok"
+
+    @property
+    def advice(self) -> str:
+        if self.state == "ok" or self.status == "running":
+            return ""
+        return self.held or self.said or f"run `ops sync {self.vendor}.{self.name}`"
+
+    def line(self) -> str:
+        rows = "rows unknown" if self.rows is None else f"{self.rows:,} rows"
+        last = f"last success {self.last_success:%F %H:%M} UTC" if self.last_success else "never succeeded"
+        if self.state in ("paused", "failed") and self.since is not None:
+            return f"{self.state} since {self.since:%F %H:%M} UTC; {last}, {rows}"
+        return f"{last}, {rows}"
 
 
-def _slack_posting() -> Finding:
-    settings = get_settings()
-    if settings.slack_bot_token is None:
-        return Finding("delivery", "slack", "not connected", "no SLACK_BOT_TOKEN: documents are made and held")
-    missing = [
-        name.upper()
-        for name in ("slack_channel_executive", "slack_channel_team", "slack_channel_alerts")
-        if getattr(settings, name) is None
-    ]
-    if missing:
-        return Finding("delivery", "slack", "failed", f"{', '.join(missing)} not set", "set the channel ids")
-    return Finding("delivery", "slack", "ok", f"executive channel {settings.slack_channel_executive}")
+def streams_of(connection: psycopg.Connection[Any]) -> list[StreamState]:
+    """Every stream with a receipt. A retry of quarantined records is no sync and says nothing here."""
+    found = connection.execute(
+        """
+        with ranked as (
+            select vendor, stream, status, error, held, started_at, id,
+                   row_number() over (partition by vendor, stream order by id desc) as place,
+                   max(id) filter (where status = 'succeeded') over (partition by vendor, stream) as good
+            from ops.sync_runs where kind = 'sync'
+        )
+        select ranked.vendor, ranked.stream, cursors.fresh_to, ranked.status, ranked.error, ranked.held,
+               (select min(failed.started_at) from ranked as failed
+                where failed.vendor = ranked.vendor and failed.stream = ranked.stream
+                  and failed.status in ('failed', 'paused') and failed.id > coalesce(ranked.good, 0))
+        from ranked left join ops.cursors on cursors.vendor = ranked.vendor and cursors.stream = ranked.stream
+        where ranked.place = 1 order by ranked.vendor, ranked.stream
+        """
+    ).fetchall()
+    return [
+        StreamState(
+            vendor, stream, fresh_to, _live_rows(connection, vendor, stream), status,
+            error if status != "succeeded" else None, since, held,
+        )
+        for vendor, stream, fresh_to, status, error, held, since in found
+    ]  # fmt: skip
+
+
+def _live_rows(connection: psycopg.Connection[Any], vendor: str, stream: str) -> int | None:
+    from psycopg import sql
+
+    exists = connection.execute("select to_regclass(%s) is not null", (f"raw_{vendor}.{stream}",)).fetchone()
+    if not exists or not exists[0]:
+        return None
+    row = connection.execute(
+        sql.SQL("select count(*) from {} where deleted_at is null").format(sql.Identifier(f"raw_{vendor}", stream))
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def _source_finding(
+    vendor: str,
+    label: str,
+    stale_after_hours: int,
+    connected: dict[str, bool],
+    streams: list[StreamState],
+    now: datetime,
+) -> Finding:
+    if vendor in connected and not connected[vendor]:
+        return Finding(label, "", "not connected", "no credentials: its numbers are unknown", "see docs/connect")
+    fresh = [stream.last_success for stream in streams if stream.last_success is not None]
+    if not fresh:
+        return Finding(label, "", "warning", "never synced", f"run `ops sync {vendor}`")
+    bad = [stream for stream in streams if stream.state in ("failed", "paused")]
+    old = now - min(fresh) > timedelta(hours=stale_after_hours)
+    detail = f"{len(streams)} streams, fresh to {min(fresh):%F %H:%M} UTC"
+    if bad:
+        detail += f"; {len(bad)} not synced: {', '.join(stream.name for stream in bad)}"
+    advice = f"run `ops sync {vendor}` and read its error" if old else ""
+    return Finding(label, "", "failed" if old or bad else "ok", detail, advice)
+
+
+def _schema_findings(connection: psycopg.Connection[Any], now: datetime) -> list[Finding]:
+    """Fields that are new since a week, said quietly; what pauses a stream stands with the stream."""
+    noted = connection.execute(
+        "select vendor, stream, array_agg(path order by id), min(first_seen_at) from ops.schema_changes"
+        " where state = 'noted' and first_seen_at > %s group by 1, 2 order by 1, 2",
+        (now - timedelta(days=7),),
+    ).fetchall()
+    findings = []
+    for vendor, stream, paths, since in noted:
+        shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+        findings.append(Finding(f"{vendor}.{stream}", "schema", "ok", f"changed since {since:%F}: {shown} (kept)"))
+    return findings

@@ -9,10 +9,12 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from threading import Lock
 
 import click
 
 from ops_platform import clock, progress
+from ops_platform.commands.safe_text import printable
 from ops_platform.commands.terminal import Steps
 from ops_platform.failures import ConfigurationError
 from ops_platform.fleet import get_fleet
@@ -31,26 +33,35 @@ def sync(names: Sequence[str], *, allow_shrink: bool, sweep: bool, as_json: bool
     sources = {}
     for vendor in chosen:
         source = source_of(vendor, settings)
+        _note(vendor, connected=source is not None)
         if source is None:
             if names:
                 raise ConfigurationError(f"{vendor} is not connected: set its credentials (see .env.example)")
             click.echo(f"· {vendor}: not connected", err=True)
             continue
         sources[vendor] = source
+    if allow_shrink and not names:
+        raise click.UsageError("--allow-shrink approves what is named: ops sync VENDOR.STREAM --allow-shrink")
     steps = Steps()
     now = clock.now()
     today = clock.business_day(now, get_fleet().company.timezone)
+    printing = Lock()
 
     def one_vendor(vendor: str) -> list[SyncResult]:
         from ops_platform.database import connect
         from ops_platform.ingestion.sync import sync_vendor
 
-        return list(
-            sync_vendor(
-                connect, sources[vendor], chosen[vendor], now=now, today=today, allow_shrink=allow_shrink, sweep=sweep,
-                progress=progress.report,
-            )
-        )  # fmt: skip
+        results = []
+        for result in sync_vendor(
+            connect, sources[vendor], chosen[vendor], now=now, today=today, allow_shrink=allow_shrink, sweep=sweep,
+            progress=progress.report,
+        ):  # fmt: skip
+            results.append(result)
+            if not as_json:
+                # Each stream as it ends: vendors side by side, in the order in which they are done.
+                with printing, steps.aside():
+                    _print(result)
+        return results
 
     with progress.listening(steps.detail), steps.step(f"sync {', '.join(sources) or 'nothing'}"):
         # Vendors are different machines: their waits overlap, in threads of this one process.
@@ -58,10 +69,15 @@ def sync(names: Sequence[str], *, allow_shrink: bool, sweep: bool, as_json: bool
             results = [result for batch in pool.map(one_vendor, sources) for result in batch]
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results], default=str, indent=2))
-    else:
-        for result in results:
-            _print(result)
-    return int(any(result.status == "failed" for result in results))
+    return int(any(result.status != "succeeded" or result.sweep == "held" for result in results))
+
+
+def _note(vendor: str, *, connected: bool) -> None:
+    from ops_platform.database import connect
+    from ops_platform.ingestion.connections import note_connection
+
+    with connect() as connection:
+        note_connection(connection, vendor, connected=connected, detail=None, now=clock.now())
 
 
 def _chosen(names: Sequence[str]) -> dict[str, list[Stream]]:
@@ -78,13 +94,20 @@ def _chosen(names: Sequence[str]) -> dict[str, list[Stream]]:
 
 
 def _print(result: SyncResult) -> None:
-    good = result.status == "succeeded" and result.tie_out != "mismatched"
+    good = result.status == "succeeded" and result.tie_out != "mismatched" and result.sweep != "held"
     mark = click.style("✓", fg="green") if good else click.style("✗", fg="red")
+    if result.status == "paused":
+        mark = click.style("‖", fg="red")
     counts = (
         f"{result.received:,} received: {result.inserted:,} new, {result.updated:,} changed,"
         f" {result.unchanged + result.duplicates:,} same, {result.deleted:,} gone, {result.quarantined:,} quarantined"
     )
+    if result.revived:
+        counts += f", {result.revived:,} back"
     verdict = {"matched": "; ties out", "mismatched": "; DOES NOT TIE OUT"}.get(result.tie_out, "")
     click.echo(f"{mark} {result.vendor}.{result.stream}  {counts}{verdict} ({result.duration_seconds:.1f} s)")
-    if result.error:
-        click.echo(f"  → {result.error}")
+    for said in (result.error, result.held):
+        if said:
+            click.echo(f"  → {printable(said)}")
+    if result.new_fields:
+        click.echo(f"  · new fields, kept: {printable(', '.join(result.new_fields[:8]))}")

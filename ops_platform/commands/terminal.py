@@ -41,6 +41,12 @@ class Steps:
         """What the running step does just now."""
         self._line(f"{self._current}: {message}")
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Print lines of one's own: the live line makes room and comes back with the next detail."""
+        self._clear()
+        yield
+
     def _line(self, text: str) -> None:
         if not self.live:
             return

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ops_platform.failpoints import failpoint
 from ops_platform.failures import DataFailure
 from ops_platform.records import JsonObject, Record, Rejected
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 BATCH_RECORDS = 2_000
 # A batch of very large records is cut earlier, so that memory is bounded in bytes too.
-BATCH_BYTES = 16 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 LARGEST_DELETE_SHARE = 0.05
 SMALLEST_DELETE_ALLOWANCE = 2
 _NUL_ESCAPE = b"\\u0000"
@@ -58,11 +59,13 @@ class StagedLoad:
         self.connection = connection
         self.sync_id = sync_id
         self.stripped_nul = 0
+        self._vendor = vendor
         self._stream = stream
         self.staged = 0
         self._target = sql.Identifier(f"raw_{vendor}", stream)
-        self._rows: list[bytes] = []
-        self._bytes = 0
+        # The batch as COPY takes it, and how many rows it has.
+        self._batch = bytearray()
+        self._rows = 0
         connection.execute("drop table if exists pg_temp.incoming")
         # Payloads wait as text: rows that turn out unchanged are never parsed into jsonb.
         connection.execute(
@@ -87,11 +90,11 @@ class StagedLoad:
                 continue
             updated = record.updated_at.astimezone(UTC).isoformat().encode() if record.updated_at else rb"\N"
             digest = hashlib.blake2b(encoded, digest_size=16).hexdigest().encode()
-            self._rows.append(
-                b"%s\t%s\t\\\\x%s\t%s\n" % (_copy_escape(identity), updated, digest, encoded.replace(b"\\", b"\\\\"))
-            )
-            self._bytes += len(encoded)
-            if len(self._rows) >= BATCH_RECORDS or self._bytes >= BATCH_BYTES:
+            self._batch += b"%s\t%s\t\\\\x%s\t" % (_copy_escape(identity), updated, digest)
+            self._batch += encoded.replace(b"\\", b"\\\\")
+            self._batch += b"\n"
+            self._rows += 1
+            if self._rows >= BATCH_RECORDS or len(self._batch) >= BATCH_BYTES:
                 self._flush()
         return rejected
 
@@ -111,10 +114,11 @@ class StagedLoad:
             return
         statement = "copy pg_temp.incoming (id, updated_at, payload_hash, payload) from stdin"
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(b"".join(self._rows))
-        self.staged += len(self._rows)
-        self._rows.clear()
-        self._bytes = 0
+            copy.write(self._batch)
+            failpoint("load.copying")
+        self.staged += self._rows
+        self._batch.clear()
+        self._rows = 0
 
     def finish_staging(self) -> None:
         """Send what is still in hand and let the planner know how much was staged."""
@@ -208,31 +212,52 @@ class StagedLoad:
         return found
 
     def soft_delete_missing(self, now: datetime, *, allow_shrink: bool = False) -> int:
-        """Mark the live rows whose ids were not staged, after a listing that was read to its end.
+        """Mark the live rows whose ids were not staged, after a listing that was read to its end. Rows that this
+        very sync brought are spared: a listing may lag behind what was read beside it.
 
         Raises `DataFailure` and deletes nothing when more would go than the shrink guard allows."""
         from psycopg import sql
 
         live, missing, staged = self.connection.execute(
             sql.SQL(
-                "select count(*), count(*) filter (where not exists"
-                " (select 1 from pg_temp.incoming where incoming.id = landed.id)),"
-                " (select count(*) from pg_temp.incoming) from {target} as landed where deleted_at is null"
-            ).format(target=self._target)
+                # A join, not "count where not exists": that looks through the whole listing once for every row.
+                "select count(*), count(*) filter (where listed.id is null and sync_id <> %(sync)s),"
+                " (select count(*) from pg_temp.incoming) from {target} as landed"
+                " left join (select distinct id from pg_temp.incoming) as listed using (id)"
+                " where landed.deleted_at is null"
+            ).format(target=self._target),
+            {"sync": self.sync_id},
         ).fetchone() or (0, 0, 0)
         if not missing:
             return 0
         allowed = max(math.floor(live * LARGEST_DELETE_SHARE), SMALLEST_DELETE_ALLOWANCE)
         if not allow_shrink and (staged == 0 or missing > allowed):
+            listing = "the listing, which is empty" if staged == 0 else f"the listing of {staged}"
             raise DataFailure(
-                f"shrink guard: {missing} of {live} live rows are missing from the listing (at most {allowed} may go "
-                "at once). Nothing was deleted; if the source really shrank, sync with --allow-shrink."
+                f"shrink guard: {missing} of {live} live rows are missing from {listing} (at most {allowed} may go "
+                "at once). Nothing was deleted; if the source really shrank, approve it once with "
+                f"`ops sync {self._vendor}.{self._stream} --sweep --allow-shrink`"
             )
         done = self.connection.execute(
             sql.SQL(
                 "update {target} as landed set deleted_at = %(now)s, last_seen_at = %(now)s, sync_id = %(sync)s"
-                " where deleted_at is null"
+                " where deleted_at is null and sync_id <> %(sync)s"
                 " and not exists (select 1 from pg_temp.incoming where incoming.id = landed.id)"
+            ).format(target=self._target),
+            {"now": now, "sync": self.sync_id},
+        )
+        return done.rowcount
+
+    def revive(self, now: datetime) -> int:
+        """Take back the deletion of rows whose ids were staged: the vendor still has them, so an earlier listing
+        or message was wrong. What this very sync deleted stays deleted."""
+        from psycopg import sql
+
+        done = self.connection.execute(
+            sql.SQL(
+                "update {target} as landed set deleted_at = null, last_seen_at = %(now)s, sync_id = %(sync)s"
+                " where deleted_at is not null and sync_id <> %(sync)s"
+                " and exists (select 1 from pg_temp.incoming where incoming.id = landed.id)"
             ).format(target=self._target),
             {"now": now, "sync": self.sync_id},
         )

@@ -28,11 +28,13 @@ EVIDENCE_MARTS = (
     "fct_business_health_attribution",
     "fct_factory_messages",
     "fct_erp_shop_reconciliation",
+    "fct_erp_shop_order_differences",
 )
 EVIDENCE_OPERATIONS = (
     "company",
     "connections",
     "cursors",
+    "schema_changes",
     "sync_runs",
     "thresholds",
     "tie_outs",
@@ -73,7 +75,9 @@ def ensure_roles(connection: psycopg.Connection[Any], bots: Iterable[str], raw_s
             _grant(connection, LOADER, schema, "select, insert, update, delete")
             _grant(connection, TRANSFORMER, schema, "select")
         _grant(connection, LOADER, "ops", "select")
-        for table in ("sync_runs", "cursors", "quarantine", "tie_outs", "connections"):
+        for table in (
+            "sync_runs", "cursors", "quarantine", "tie_outs", "connections", "stream_shapes", "schema_changes",
+        ):  # fmt: skip
             connection.execute(f"grant insert, update, delete on ops.{table} to {LOADER}".encode())
         for schema in ("staging", "intermediate", "marts", "metrics"):
             connection.execute(f"grant usage, create on schema {schema} to {TRANSFORMER}".encode())

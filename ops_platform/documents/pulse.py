@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 KIND = "pulse"
 SKUS_SHOWN = 3
 QUOTES_SHOWN = 2
+NEW_FIELDS_SHOWN = 3
 _STOCK_LEVELS = (
     ("skus_stock_critical", " critical"),
     ("skus_stock_warning", " warning"),
@@ -326,6 +327,9 @@ def _footer(bundle: Bundle, draft: WrittenText, blocks: tuple[Block, ...]) -> tu
     if bundle.get("sources_synced") and bundle.get("sources_expected"):
         counted = rich(claim(bundle, "sources_synced"), " of ", claim(bundle, "sources_expected"), " sources synced")
         items.append(_join([counted, *(_source(bundle, row) for row in bundle.rows("sources"))], " · "))
+    new = [rich(f"{row.texts['stream']}: ", Quoted(row.texts["fields"])) for row in bundle.rows("new_fields")]
+    if new:
+        items.append(_join([rich("new fields, kept"), *new[:NEW_FIELDS_SHOWN]], " · "))
     items.append(_operations(bundle, draft))
     items += [rich(note) for note in bundle.notes if note.startswith(("not readable", "metric "))]
     if "warehouse_unproven" in bundle.notes:
@@ -341,6 +345,10 @@ def _source(bundle: Bundle, row: Row) -> RichText:
         return rich(f"{fact.label} not connected")
     if row.mark == "synced":
         return rich(f"{fact.label} ", claim(bundle, fact.id, "fresh_to"))
+    if row.mark in ("failed", "paused"):
+        # However young the last good data are: what changed since is not in them.
+        since = rich(f"⚠ {fact.label} {row.mark} since ", claim(bundle, row.facts["since"], "unknown_since"))
+        return rich(since, " (", Quoted(row.texts.get("streams", "")), ")")
     return rich(f"⚠ {fact.label} ", claim(bundle, fact.id))
 
 

@@ -7,8 +7,9 @@ reading becomes a fact (`evidence.metrics`), what is said (`ops_platform.writing
 Fact ids. A metric's fact has the metric's id (`net_sales`, `late_orders`, …; for yesterday, or as it stands). Besides:
 `net_sales_mtd`; `health`, `health_low`, `health_high`, `driver`, `driver_attainment`;
 `late_<bucket>`; `stock_<n>_available|days`; `messages_waiting`, `messages_oldest_wait`, `message_<n>_wait`;
-`source_<vendor>`, `sources_synced`, `sources_expected`; `jobs_due`, `jobs_nominal`; `tokens_used`, `tokens_budget`.
-Lists: `late`, `inventory`, `messages`, `divisions`, `sources`, `health_unknown`.
+`source_<vendor>`, `source_<vendor>_failing`, `sources_synced`, `sources_expected`; `jobs_due`, `jobs_nominal`;
+`tokens_used`, `tokens_budget`.
+Lists: `late`, `inventory`, `messages`, `divisions`, `sources`, `new_fields`, `health_unknown`.
 """
 
 from __future__ import annotations
@@ -56,9 +57,28 @@ _RELATIONS = (
     _MESSAGES,
     "ops.connections",
     "ops.cursors",
+    "ops.schema_changes",
     "ops.sync_runs",
     "ops.token_ledger",
 )
+# For each stream whose last sync did not succeed, since when: the first that did not after the last that did.
+_FAILING = """
+    with ended as (
+        select id, stream, status, started_at from ops.sync_runs
+        where vendor = %(vendor)s and kind = 'sync' and status in ('succeeded', 'failed', 'paused')
+            and started_at <= %(as_of)s
+    ), last as (
+        select distinct on (stream) stream, status,
+               coalesce((select max(good.id) from ended as good
+                         where good.stream = ended.stream and good.status = 'succeeded'), 0) as good
+        from ended order by stream, id desc
+    )
+    select last.stream, last.status,
+           (select min(bad.started_at) from ended as bad where bad.stream = last.stream and bad.id > last.good) as since
+    from last where last.status <> 'succeeded' order by 3, 1
+"""
+STREAMS_NAMED = 2
+FIELDS_NAMED = 3
 
 # What the pulse shows in its own sections. The definition in `metrics.dim_metric` wins; these stand in before the
 # warehouse is first built, so that an empty warehouse still says what is unknown.
@@ -489,7 +509,9 @@ class _Gathering:
             connected = self.connected.get(source.vendor, fresh_to is not None)
             self.connected[source.vendor] = connected
             age = self.calendar.as_of - fresh_to if fresh_to is not None else None
-            current = connected and age is not None and age <= timedelta(hours=source.stale_after_hours)
+            failing = self._failing(source.vendor) if connected else []
+            recent = age is not None and age <= timedelta(hours=source.stale_after_hours)
+            current = connected and recent and not failing
             hours = Decimal(int(age.total_seconds())) / 3600 if age is not None and current else None
             fact = self.add(
                 Fact(
@@ -512,13 +534,62 @@ class _Gathering:
             expected += connected
             synced += current
             mark = "synced" if current else "not_synced" if connected else "not_connected"
-            rows.append(Row({}, {"freshness": fact.id}, mark))
+            if failing:
+                rows.append(self._failing_row(fact, failing))
+            else:
+                rows.append(Row({}, {"freshness": fact.id}, mark))
         self.lists["sources"] = tuple(rows)
+        self._new_fields()
         origin = Source("ops.connections", "select vendor from ops.connections where connected")
         self.add(Fact(id="sources_synced", label="Sources synced", unit="count", value=Decimal(synced), source=origin))
         self.add(
             Fact(id="sources_expected", label="Sources connected", unit="count", value=Decimal(expected), source=origin)
         )
+
+    def _failing(self, vendor: str) -> list[dict[str, Any]]:
+        if not self.warehouse.has("ops.sync_runs"):
+            return []
+        return self.warehouse.rows(_FAILING, {"vendor": vendor, "as_of": self.calendar.as_of})
+
+    def _failing_row(self, fact: Fact, failing: list[dict[str, Any]]) -> Row:
+        """A source that does not sync, however young its last good data are. `failing` has the oldest first."""
+        names = [str(row["stream"]).replace("_", " ") for row in failing]
+        more = len(names) - STREAMS_NAMED
+        streams = ", ".join(names[:STREAMS_NAMED]) + (" and others" if more > 0 else "")
+        since = self.add(
+            Fact(
+                id=f"{fact.id}_failing",
+                label=f"{fact.label} failing",
+                unit="hours",
+                status="unknown",
+                unknown_since=failing[0]["since"],
+                fresh_to=fact.fresh_to,
+                source=Source("ops.sync_runs", "select stream, status, started_at from ops.sync_runs"
+                              " where vendor = %(vendor)s order by id desc", (("vendor", str(fact.about)),)),
+                about=fact.about,
+            )
+        )  # fmt: skip
+        mark = "paused" if all(row["status"] == "paused" for row in failing) else "failed"
+        return Row({"streams": minimise(streams, 60)}, {"freshness": fact.id, "since": since.id}, mark)
+
+    def _new_fields(self) -> None:
+        """Fields that vendors began to send in the day before this document: told once, by the next document."""
+        if not self.warehouse.has("ops.schema_changes"):
+            return
+        query = (
+            "select vendor, stream, array_agg(path order by path) as paths from ops.schema_changes"
+            " where change = 'added' and first_seen_at > %(start)s and first_seen_at <= %(end)s"
+            " group by vendor, stream order by vendor, stream"
+        )
+        labels = {source.vendor: source.label for source in self.company.sources}
+        rows = []
+        for row in self.warehouse.rows(query, {"start": self.calendar.as_of - DAY, "end": self.calendar.as_of}):
+            paths = row["paths"]
+            shown = ", ".join(paths[:FIELDS_NAMED]) + (" and others" if len(paths) > FIELDS_NAMED else "")
+            stream = f"{labels.get(row['vendor'], row['vendor'])} {str(row['stream']).replace('_', ' ')}"
+            rows.append(Row({"stream": stream, "fields": minimise(shown, 80)}))
+        if rows:
+            self.lists["new_fields"] = tuple(rows)
 
     def operations(self, operations: Operations) -> None:
         """Jobs that ran as they should, and what the fleet's writing has cost in the day before this document."""

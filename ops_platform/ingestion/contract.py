@@ -9,7 +9,7 @@ since a cursor, lands them, and asks it for control totals to tie the landed row
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +19,7 @@ from ops_platform.records import JsonObject, Record, Rejected
 
 __all__ = [
     "ControlTotal",
+    "Field",
     "JsonObject",
     "LandedQuery",
     "Page",
@@ -31,6 +32,29 @@ __all__ = [
 ]
 
 
+JSON_TYPES = ("null", "boolean", "number", "string", "object", "array")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a stream expects at one path of its payloads: JSON types separated by `|`, such as "string|null".
+
+    `required`: the field is in every record (it may be null where the types say so). A field that is not required
+    may be absent, from one record or from all."""
+
+    types: str
+    required: bool = True
+
+    def __post_init__(self) -> None:
+        unknown = set(self.names) - set(JSON_TYPES)
+        if unknown:
+            raise ValueError(f"{', '.join(sorted(unknown))}: not a JSON type ({', '.join(JSON_TYPES)})")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.types.split("|"))
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """One entity of one vendor, landed in `raw_<vendor>.<name>`.
@@ -39,6 +63,10 @@ class Stream:
     checkpoint inside a run is safe. `look_back` is re-read before the cursor at every sync.
     `full_refresh` streams have no cursor: every sync reads the whole entity, and rows that no longer
     appear are soft-deleted (bounded by the shrink guard).
+
+    `fields` declares what payloads look like: path → `Field`, a path as `customer.id` or, for what is in a list,
+    `lineItems[].quantity`. What is not declared is learned from the payloads seen
+    (`ops_platform.ingestion.schema_drift`).
     """
 
     vendor: str
@@ -49,6 +77,7 @@ class Stream:
     full_refresh: bool = False
     ties_out: bool = False
     grain: str = "one row per record"
+    fields: Mapping[str, Field] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +128,28 @@ class LandedQuery:
     """SQL that yields the landed side of a tie-out: columns (day date, count bigint, amount numeric).
     It may use `%(days)s` (date[]) as a parameter and must read only the stream's raw tables.
     `day_expression` is the SQL expression for the day of one raw row (columns of the raw table only), so
-    that the loader can find the days a sync touched; None where every check is of the whole entity."""
+    that the loader can find the days a sync touched; None where every check is of the whole entity.
+    `zone` is the IANA zone in which the vendor's days begin: a day is compared when it is over there, too. None is
+    the company's own."""
 
     entity: str
     sql: str
     day_expression: str | None = None
+    zone: str | None = None
 
 
 class VendorSource(Protocol):
-    """A connected vendor. Built from settings by its resource; opens no connection until first used."""
+    """A connected vendor. Built from settings by its resource; opens no connection until first used.
+
+    A source may also have, and the loader uses where it does:
+    `living_ids(stream) -> Iterator[str]`: every id the vendor has now, raising rather than ending early;
+    `unswept`: names of streams whose records stay though nothing lists them any more (history, reports);
+    `deletions(since) -> Iterator[tuple[str, str]]`: (stream, id) of what the vendor says was deleted;
+    `reached(stream) -> datetime | None`: up to when the read that just ended is whole, where it ended at its time
+    budget and goes on at the next sync; `fresh_to` then says that and no more;
+    `parent_keys` with `deleted_parents(stream, since)`: lines that live and die with their document;
+    `recheck(stream, payloads, *, now) -> Page`: the checks of `pages` on objects kept in quarantine, asking the
+    vendor nothing; records and rejections together are as many as the payloads, rejections with the reason of today."""
 
     vendor: str
     streams: dict[str, Stream]
@@ -139,8 +181,11 @@ class VendorSource(Protocol):
 
 @dataclass(slots=True)
 class SyncResult:
-    """The receipt of one sync, as stored in `ops.sync_runs`. `unanswered` is true when the vendor did not answer
-    within its retries, so that the caller can stop asking it."""
+    """The receipt of one sync, as stored in `ops.sync_runs`. `status` is succeeded, failed, skipped (another sync
+    of the stream is running) or paused (its payloads changed shape: a person decides). `unanswered` is true when
+    the vendor did not answer within its retries, so that the caller can stop asking it. `sweep` says what became
+    of the look for deleted records: not_due, done, or held with `held` as the reason; `revived` are rows that the
+    vendor still has although they had been taken for deleted."""
 
     vendor: str
     stream: str
@@ -163,7 +208,11 @@ class SyncResult:
     tie_out: str = "not_checked"
     touched_days: list[date] = field(default_factory=list)
     fresh_to: datetime | None = None
+    sweep: str = "not_due"
+    held: str | None = None
+    revived: int = 0
+    new_fields: tuple[str, ...] = ()
 
     @property
     def changed(self) -> int:
-        return self.inserted + self.updated + self.deleted
+        return self.inserted + self.updated + self.deleted + self.revived

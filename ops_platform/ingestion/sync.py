@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
 from ops_platform.failures import OpsError, TransientFailure
-from ops_platform.ingestion import quarantine, tie_out
-from ops_platform.ingestion.contract import Page, Stream, SyncResult, VendorSource
+from ops_platform.garbage import rarely_collecting
+from ops_platform.ingestion import quarantine, schema_drift, tie_out
+from ops_platform.ingestion.contract import Page, Record, Stream, SyncResult, VendorSource
+from ops_platform.ingestion.pace import Pace
 
 if TYPE_CHECKING:
     import psycopg
@@ -28,7 +31,11 @@ Progress = Callable[[str], None]
 # Records can be changed or lost behind a cursor: the last days are tied out at every sync, touched or not.
 ALWAYS_TIED_OUT_DAYS = 7
 STREAMS_WITHOUT_ANSWER = 2
+# How long a sync waits for another run that syncs the same vendor, in seconds, and how often it looks.
+WAIT_FOR_VENDOR = 900.0
+LOOK_FOR_VENDOR = 0.5
 _LOCK_SPACE = 4_173
+_VENDOR_LOCK_SPACE = 4_174
 
 
 def sync_stream(
@@ -41,23 +48,33 @@ def sync_stream(
     run_id: str | None = None,
     allow_shrink: bool = False,
     sweep: bool = False,
+    sweep_every: timedelta | None = None,
     progress: Progress | None = None,
 ) -> SyncResult:
     """Bring `raw_<vendor>.<stream>` up to `now` and return the receipt; raises nothing of the vendor's.
 
     `connection` must be in autocommit mode and is used by this sync alone. `today` is the company's
     business day: days before it are closed and tie out. `sweep` also looks for records the vendor no
-    longer has. A failure is a receipt with status "failed" and its reason: the cursor has not moved."""
+    longer has; with `sweep_every`, whenever the last look is that old. A failure is a receipt with status "failed"
+    and its reason: the cursor has not moved. "paused" is the same for a change of the payloads' shape."""
     result = SyncResult(stream.vendor, stream.name)
     started = time.monotonic()
-    if not _lock(connection, stream):
+    if not lock(connection, stream):
         result.status, result.error = "skipped", f"another sync of {stream.vendor}.{stream.name} is running"
         return result
     try:
-        sync_id = _open_receipt(connection, stream, run_id, now)
+        sync_id = open_receipt(connection, stream, run_id, now)
+        failpoint("sync.opened")
         try:
-            _land(connection, source, stream, sync_id, result, now, allow_shrink, sweep, progress)
-            _tie_out(connection, source, stream, sync_id, result, now, today)
+            with rarely_collecting():
+                _land(connection, source, stream, sync_id, result, now, allow_shrink, Pace(stream, progress))
+            _sweep_when_due(connection, source, stream, sync_id, result, now, allow_shrink, sweep, sweep_every)
+            failpoint("sync.before_tie_out")
+            tie_out_or_doubt(connection, source, stream, sync_id, result, now, today)
+            failpoint("sync.after_tie_out")
+        except schema_drift.SchemaDrift as drift:
+            result.status, result.error = "paused", str(drift)
+            schema_drift.keep_pause(connection, stream, drift.changes, sync_id, now)
         except TransientFailure as error:
             result.status, result.error, result.unanswered = "failed", str(error), True
         except OpsError as error:
@@ -67,9 +84,10 @@ def sync_stream(
             # caller sees it; other streams go on.
             result.status, result.error = "failed", f"{type(error).__name__}: {error}"
         result.duration_seconds = time.monotonic() - started
-        _close_receipt(connection, sync_id, result)
+        close_receipt(connection, sync_id, result)
+        failpoint("sync.closed")
     finally:
-        _unlock(connection, stream)
+        unlock(connection, stream)
     return result
 
 
@@ -84,31 +102,39 @@ def _land(
     result: SyncResult,
     now: datetime,
     allow_shrink: bool,
-    sweep: bool,
-    progress: Progress | None,
+    pace: Pace,
 ) -> None:
     result.cursor_before = _cursor(connection, stream)
     load = StagedLoad(connection, stream.vendor, stream.name, sync_id)
     cursor = result.cursor_before
-    deletions: list[str] = []
+    keys: dict[str, str] = getattr(source, "parent_keys", {})
+    shape = schema_drift.load_shape(connection, stream, [keys[stream.name]] if stream.name in keys else [])
     try:
         for page in _pages(source, stream, result.cursor_before, now):
             failpoint("sync.page_read")
+            result.pages += 1
+            result.received += page.received
+            result.api_cost += page.api_cost
+            # Before anything is put in quarantine: when everything is refused, it is not the records' fault.
+            shape.see_refused(len(page.records), page.rejected)
+            shape.raise_if_paused()
             refused = [*page.rejected, *load.add(page.records)]
             if refused:
                 # Outside the landing transaction on purpose: a bad record stays on record even when the
                 # rest of the sync fails.
                 quarantine.keep(connection, stream.vendor, stream.name, sync_id, refused, now)
-            result.pages += 1
-            result.received += page.received
+                failpoint("sync.quarantined")
             result.quarantined += len(refused)
-            result.api_cost += page.api_cost
+            shape.see(page.records)
+            shape.raise_if_paused()
             if page.cursor is not None and (cursor is None or page.cursor > cursor):
                 cursor = page.cursor
             failpoint("sync.page_staged")
-            if progress is not None:
-                progress(f"{stream.vendor}.{stream.name}: {result.received:,} records")
+            pace.page(result)
+        shape.finish(whole=stream.full_refresh or result.cursor_before is None)
+        shape.raise_if_paused()
         load.finish_staging()
+        failpoint("sync.staged")
         deletions = _reported_deletions(source, stream, result.cursor_before, now)
         parent_key, gone_parents = _parents(source, stream, result.cursor_before, now)
         failpoint("sync.before_merge")
@@ -128,20 +154,32 @@ def _land(
             result.inserted, result.updated, result.unchanged = counts.inserted, counts.updated, counts.unchanged
             result.duplicates = result.received - result.quarantined - counts.distinct
             result.stripped_nul = load.stripped_nul
-            result.cursor_after, result.fresh_to = cursor, now
+            result.cursor_after, result.fresh_to = cursor, _fresh_to(source, stream, now)
+            schema_drift.keep_shape(connection, shape, sync_id, now)
+            result.new_fields = tuple(change.path for change in shape.changes if change.change == "added")
             failpoint("sync.before_cursor")
-            _move_cursor(connection, stream, cursor, now)
-            _write_counts(connection, sync_id, result)
+            _move_cursor(connection, stream, cursor, result.fresh_to)
+            failpoint("sync.after_cursor")
+            write_counts(connection, sync_id, result)
             failpoint("sync.before_commit")
         failpoint("sync.after_commit")
-        if sweep and not stream.full_refresh:
-            _sweep(connection, source, stream, sync_id, result, now, allow_shrink)
+        pace.landed(result)
     finally:
         load.close()
 
 
 def _pages(source: VendorSource, stream: Stream, cursor: str | None, now: datetime) -> Iterator[Page]:
-    return source.pages(stream, cursor, now=now)
+    failpoint("sync.page_requested")
+    for page in source.pages(stream, cursor, now=now):
+        yield page
+        failpoint("sync.page_requested")
+
+
+def _fresh_to(source: VendorSource, stream: Stream, now: datetime) -> datetime:
+    """Up to when what landed is whole: `now`, or less where the source ended a read at its time budget."""
+    reached = getattr(source, "reached", None)
+    until: datetime | None = reached(stream) if reached is not None else None
+    return now if until is None else min(until, now)
 
 
 def _reported_deletions(source: VendorSource, stream: Stream, cursor: str | None, now: datetime) -> list[str]:
@@ -163,6 +201,38 @@ def _parents(source: VendorSource, stream: Stream, cursor: str | None, now: date
     return keys[stream.name], sorted(source.deleted_parents(stream, since))  # type: ignore[attr-defined]
 
 
+def _sweep_when_due(
+    connection: psycopg.Connection[Any],
+    source: VendorSource,
+    stream: Stream,
+    sync_id: int,
+    result: SyncResult,
+    now: datetime,
+    allow_shrink: bool,
+    asked: bool,
+    every: timedelta | None,
+) -> None:
+    """Look for records the vendor no longer has, when asked to or when the last look is old enough.
+
+    What landed stays landed whatever comes of it: a sweep that cannot be made, or that finds more missing than may
+    go at once, is held, with the reason in the receipt."""
+    if stream.full_refresh or not hasattr(source, "living_ids") or stream.name in getattr(source, "unswept", ()):
+        return
+    if not asked:
+        last = _swept_at(connection, stream)
+        if every is None or (last is not None and now - last < every):
+            return
+        if result.cursor_before is None:
+            # Everything was read just now: there is nothing of ours that the vendor might have lost.
+            _note_sweep(connection, stream, now)
+            return
+    try:
+        _sweep(connection, source, stream, sync_id, result, now, allow_shrink)
+    except Exception as error:
+        text = str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {error}"
+        result.sweep, result.held = "held", f"deleted records were not looked for: {text}"
+
+
 def _sweep(
     connection: psycopg.Connection[Any],
     source: VendorSource,
@@ -173,20 +243,59 @@ def _sweep(
     allow_shrink: bool,
 ) -> None:
     """Compare the ids the vendor still has with ours, for vendors whose lists do not show deletes."""
-    living = getattr(source, "living_ids", None)
-    if living is None:
-        return
-    from ops_platform.ingestion.contract import Record
-
+    living: Iterator[str] = source.living_ids(stream)  # type: ignore[attr-defined]
     load = StagedLoad(connection, stream.vendor, stream.name, sync_id)
+    deleted = result.deleted
     try:
-        load.add(Record(identity, {}) for identity in living(stream))
+        load.add(Record(identity, {}) for identity in living)
         load.finish_staging()
+        failpoint("sync.sweep_read")
         with connection.transaction():
             result.deleted += load.soft_delete_missing(now, allow_shrink=allow_shrink)
-            _write_counts(connection, sync_id, result)
+            result.revived = load.revive(now)
+            result.sweep = "done"
+            failpoint("sync.mid_sweep")
+            _note_sweep(connection, stream, now)
+            write_counts(connection, sync_id, result)
+        failpoint("sync.after_sweep")
+    except BaseException:
+        result.deleted, result.revived = deleted, 0
+        raise
     finally:
         load.close()
+
+
+def _swept_at(connection: psycopg.Connection[Any], stream: Stream) -> datetime | None:
+    row = connection.execute(
+        "select swept_at from ops.cursors where vendor = %s and stream = %s", (stream.vendor, stream.name)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _note_sweep(connection: psycopg.Connection[Any], stream: Stream, now: datetime) -> None:
+    connection.execute(
+        "update ops.cursors set swept_at = %s where vendor = %s and stream = %s", (now, stream.vendor, stream.name)
+    )
+
+
+def tie_out_or_doubt(
+    connection: psycopg.Connection[Any],
+    source: VendorSource,
+    stream: Stream,
+    sync_id: int,
+    result: SyncResult,
+    now: datetime,
+    today: date,
+) -> None:
+    """Tie out; a surprise in it leaves the verdict unknown, for what landed has landed."""
+    try:
+        _tie_out(connection, source, stream, sync_id, result, now, today)
+    except Exception as error:
+        if connection.closed:
+            raise
+        tie_out.doubt(connection, stream.vendor, stream.name, now)
+        result.tie_out = "unknown"
+        result.error = f"tie-out not possible: {type(error).__name__}: {error}"
 
 
 def _tie_out(
@@ -202,6 +311,9 @@ def _tie_out(
     query = source.landed_query(stream) if stream.ties_out else None
     if query is None:
         return
+    if query.zone is not None:
+        # A day that is over here may still be going on at the vendor's place.
+        today = min(today, now.astimezone(ZoneInfo(query.zone)).date())
     days: list[date] | None = None
     if query.day_expression is not None and result.cursor_before is not None:
         days = _days_to_check(connection, stream, query.day_expression, sync_id, today)
@@ -218,6 +330,7 @@ def _tie_out(
     compared = [item for item in tie_out.compare(said, landed, query.entity, days) if item.day < today]
     with connection.transaction():
         tie_out.record(connection, stream.vendor, stream.name, sync_id, compared, now)
+        failpoint("sync.mid_tie_out")
     result.touched_days = [item.day for item in compared]
     mismatched = [item for item in compared if item.status == "mismatched"]
     result.tie_out = "mismatched" if mismatched else "matched"
@@ -244,30 +357,32 @@ def _days_to_check(
 # -- state ---------------------------------------------------------------------------------------------
 
 
-def _lock(connection: psycopg.Connection[Any], stream: Stream) -> bool:
+def lock(connection: psycopg.Connection[Any], stream: Stream) -> bool:
     row = connection.execute(
         "select pg_try_advisory_lock(%s, hashtext(%s))", (_LOCK_SPACE, f"{stream.vendor}.{stream.name}")
     ).fetchone()
     return bool(row and row[0])
 
 
-def _unlock(connection: psycopg.Connection[Any], stream: Stream) -> None:
+def unlock(connection: psycopg.Connection[Any], stream: Stream) -> None:
     if not connection.closed:
         connection.execute(
             "select pg_advisory_unlock(%s, hashtext(%s))", (_LOCK_SPACE, f"{stream.vendor}.{stream.name}")
         )
 
 
-def _open_receipt(connection: psycopg.Connection[Any], stream: Stream, run_id: str | None, now: datetime) -> int:
+def open_receipt(
+    connection: psycopg.Connection[Any], stream: Stream, run_id: str | None, now: datetime, kind: str = "sync"
+) -> int:
     connection.execute(
         "update ops.sync_runs set status = 'failed', finished_at = %s, error = 'the process died before it finished'"
         " where vendor = %s and stream = %s and status = 'running'",
         (now, stream.vendor, stream.name),
     )
     row = connection.execute(
-        "insert into ops.sync_runs (vendor, stream, run_id, status, started_at) values (%s, %s, %s, 'running', %s)"
-        " returning id",
-        (stream.vendor, stream.name, run_id, now),
+        "insert into ops.sync_runs (vendor, stream, run_id, status, started_at, kind)"
+        " values (%s, %s, %s, 'running', %s, %s) returning id",
+        (stream.vendor, stream.name, run_id, now, kind),
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -289,27 +404,27 @@ def _move_cursor(connection: psycopg.Connection[Any], stream: Stream, cursor: st
     )
 
 
-def _write_counts(connection: psycopg.Connection[Any], sync_id: int, result: SyncResult) -> None:
+def write_counts(connection: psycopg.Connection[Any], sync_id: int, result: SyncResult) -> None:
     connection.execute(
         "update ops.sync_runs set status = 'succeeded', pages = %s, received = %s, inserted = %s, updated = %s,"
         " unchanged = %s, duplicates = %s, quarantined = %s, deleted = %s, stripped_nul = %s, cursor_before = %s,"
-        " cursor_after = %s, api_cost = %s, fresh_to = %s where id = %s",
+        " cursor_after = %s, api_cost = %s, fresh_to = %s, revived = %s where id = %s",
         (
             result.pages, result.received, result.inserted, result.updated, result.unchanged, result.duplicates,
             result.quarantined, result.deleted, result.stripped_nul, result.cursor_before, result.cursor_after,
-            result.api_cost, result.fresh_to, sync_id,
+            result.api_cost, result.fresh_to, result.revived, sync_id,
         ),
     )  # fmt: skip
 
 
-def _close_receipt(connection: psycopg.Connection[Any], sync_id: int, result: SyncResult) -> None:
+def close_receipt(connection: psycopg.Connection[Any], sync_id: int, result: SyncResult) -> None:
     verdict = result.tie_out if result.tie_out in ("matched", "mismatched") else "unknown"
     connection.execute(
         "update ops.sync_runs set status = %s, finished_at = %s, pages = %s, received = %s, quarantined = %s,"
-        " api_cost = %s, cursor_before = %s, tie_out = %s, error = %s where id = %s",
+        " api_cost = %s, cursor_before = %s, tie_out = %s, error = %s, sweep = %s, held = %s where id = %s",
         (
             result.status, datetime.now(UTC), result.pages, result.received, result.quarantined, result.api_cost,
-            result.cursor_before, verdict, result.error, sync_id,
+            result.cursor_before, verdict, result.error, result.sweep, result.held, sync_id,
         ),
     )  # fmt: skip
 
@@ -332,32 +447,64 @@ def sync_vendor(
     run_id: str | None = None,
     allow_shrink: bool = False,
     sweep: bool = False,
+    sweep_every: timedelta | None = None,
+    wait_seconds: float = WAIT_FOR_VENDOR,
     progress: Progress | None = None,
 ) -> Iterator[SyncResult]:
     """Sync the streams of one vendor one after another, each with its own receipt, on one connection.
 
-    When two streams running got no answer at all, the vendor is down: the rest are written off at once with that
-    reason, instead of each waiting through its own retries while the morning passes."""
+    One vendor is read by one run at a time, on whatever machine: a second run waits up to `wait_seconds` for the
+    first and then leaves its streams as "skipped". When two streams running got no answer at all, the vendor is
+    down: the rest are written off at once with that reason, instead of each waiting through its own retries while
+    the morning passes."""
     silent: list[SyncResult] = []
     with connect() as connection:
         connection.autocommit = True
-        for stream in streams:
-            if len(silent) == STREAMS_WITHOUT_ANSWER:
-                yield _written_off(connection, stream, run_id, now, silent[-1])
-                continue
-            result = sync_stream(
-                connection,
-                source,
-                stream,
-                now=now,
-                today=today,
-                run_id=run_id,
-                allow_shrink=allow_shrink,
-                sweep=sweep,
-                progress=progress,
-            )
-            silent = [*silent, result] if result.unanswered else []
-            yield result
+        if not _turn_of(connection, source.vendor, wait_seconds, progress):
+            for stream in streams:
+                error = f"another run has been syncing {source.vendor} for more than {wait_seconds:.0f} s"
+                yield SyncResult(stream.vendor, stream.name, status="skipped", error=error)
+            return
+        try:
+            for stream in streams:
+                if len(silent) == STREAMS_WITHOUT_ANSWER:
+                    yield _written_off(connection, stream, run_id, now, silent[-1])
+                    continue
+                result = sync_stream(
+                    connection,
+                    source,
+                    stream,
+                    now=now,
+                    today=today,
+                    run_id=run_id,
+                    allow_shrink=allow_shrink,
+                    sweep=sweep,
+                    sweep_every=sweep_every,
+                    progress=progress,
+                )
+                silent = [*silent, result] if result.unanswered else []
+                yield result
+        finally:
+            if not connection.closed:
+                connection.execute("select pg_advisory_unlock(%s, hashtext(%s))", (_VENDOR_LOCK_SPACE, source.vendor))
+
+
+def _turn_of(connection: psycopg.Connection[Any], vendor: str, wait_seconds: float, progress: Progress | None) -> bool:
+    """Take the vendor's lock, waiting for whoever has it. A process that dies lets go of it with its session."""
+    until = time.monotonic() + wait_seconds
+    told = False
+    while True:
+        row = connection.execute(
+            "select pg_try_advisory_lock(%s, hashtext(%s))", (_VENDOR_LOCK_SPACE, vendor)
+        ).fetchone()
+        if row and row[0]:
+            return True
+        if time.monotonic() >= until:
+            return False
+        if progress is not None and not told:
+            progress(f"{vendor}: waiting for another run that syncs it")
+            told = True
+        time.sleep(LOOK_FOR_VENDOR)
 
 
 def _written_off(
@@ -366,9 +513,9 @@ def _written_off(
     """The receipt of a stream that was not tried, because its vendor does not answer."""
     result = SyncResult(stream.vendor, stream.name, status="failed", unanswered=True)
     result.error = f"not tried: {last.vendor} does not answer ({last.stream}: {last.error})"
-    if _lock(connection, stream):
+    if lock(connection, stream):
         try:
-            _close_receipt(connection, _open_receipt(connection, stream, run_id, now), result)
+            close_receipt(connection, open_receipt(connection, stream, run_id, now), result)
         finally:
-            _unlock(connection, stream)
+            unlock(connection, stream)
     return result

@@ -101,7 +101,7 @@ def build_fingerprint(connection: psycopg.Connection[Any], selection: str) -> st
     digest.update(selection.encode())
     for query in (
         "select vendor, stream, max(id) from ops.sync_runs where status = 'succeeded'"
-        " and inserted + updated + deleted > 0 group by 1, 2 order by 1, 2",
+        " and inserted + updated + deleted + revived > 0 group by 1, 2 order by 1, 2",
         "select vendor, stream, entity, day, status from ops.tie_outs where status <> 'matched' order by 1, 2, 3, 4",
         "select vendor, stream, (fresh_to at time zone company.timezone)::date from ops.cursors, ops.company"
         " order by 1, 2",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +15,14 @@ import pytest
 
 from ops_platform.ingestion.contract import Page, Stream
 from ops_platform.settings import Settings
-from resources import netsuite, shopify, slack
+from resources import airtable, amazon, app_database, github, hubspot, klaviyo, netsuite, shopify, slack
+from resources.airtable import AirtableSource
+from resources.amazon import AmazonSource
+from resources.app_database.source import AppSource
+from resources.github import GitHubSource
 from resources.http import HttpClient
+from resources.hubspot import HubSpotSource
+from resources.klaviyo import KlaviyoSource
 from resources.netsuite import NetSuiteSource
 from resources.shopify import ShopifySource
 from resources.slack import SlackSource
@@ -61,17 +68,56 @@ class World:
         hurried(source.client.http)
         return source
 
+    def hubspot(self) -> HubSpotSource:
+        source = hubspot.connect(self.settings)
+        assert source is not None
+        hurried(source.http)
+        return source
+
+    def klaviyo(self) -> KlaviyoSource:
+        source = klaviyo.connect(self.settings)
+        assert source is not None
+        hurried(source.client.http)
+        # The pace of a live account is tested by itself; the sandbox refuses what is too much.
+        source.client.pace.enabled = False
+        return source
+
     def slack(self) -> SlackSource:
         source = slack.connect(self.settings)
         assert source is not None
         hurried(source.http)
         return source
 
+    def airtable(self) -> AirtableSource:
+        source = airtable.connect(self.settings)
+        assert source is not None
+        hurried(source.client.http)
+        # The sandbox's generous profile counts nothing.
+        source.client.pacer.sleep = lambda _: None
+        return source
+
+    def github(self) -> GitHubSource:
+        source = github.connect(self.settings)
+        assert source is not None
+        hurried(source.client.http)
+        return source
+
+    def amazon(self) -> AmazonSource:
+        source = amazon.connect(self.settings)
+        assert source is not None
+        hurried(source.client.http)
+        hurried(source.client.login)
+        return source
+
+    def app(self) -> AppSource:
+        source = app_database.connect(self.settings)
+        assert source is not None
+        source.database.sleep = lambda seconds: time.sleep(min(seconds / 50, 0.05))
+        return source
+
 
 def hurried(http: HttpClient) -> None:
     """Wait a fraction of what would be waited: the sandbox recovers at once (a drained bucket nearly so)."""
-    import time
-
     http.sleep = lambda seconds: time.sleep(min(seconds / 10, 0.25))
 
 

@@ -149,6 +149,21 @@ def test_sources_that_stopped_or_are_not_connected_are_told_apart() -> None:
     assert "Shopify 05:41 · NetSuite not connected · ⚠ Slack unknown since Thu 19 Nov 22:00" in text
 
 
+def test_a_source_whose_sync_failed_says_since_when_and_which_streams() -> None:
+    failing = fact("source_shopify_failing", "Shopify failing", "hours", None, **UNKNOWN)
+    base = morning()
+    base = replace(base, facts=(*base.facts, failing))
+    rows = (
+        Row({"streams": "orders"}, {"freshness": "source_shopify", "since": "source_shopify_failing"}, "failed"),
+        Row({"streams": "items"}, {"freshness": "source_netsuite", "since": "source_shopify_failing"}, "paused"),
+    )
+    fields = (Row({"stream": "Shopify orders", "fields": "giftMessage"}),)
+    text = text_of(compose_pulse(replace(base, lists={**base.lists, "sources": rows, "new_fields": fields}), DRAFT))
+    assert "⚠ Shopify failed since Thu 19 Nov 22:00 (orders)" in text
+    assert "⚠ NetSuite paused since Thu 19 Nov 22:00 (items)" in text
+    assert "new fields, kept · Shopify orders: giftMessage" in text
+
+
 def test_the_footer_says_who_wrote_and_at_what_cost() -> None:
     claude = Draft(slots=DRAFT.slots, writer="claude", tokens=1234)
     assert "written by Claude, 1,234 tokens" in text_of(compose_pulse(morning(), claude))

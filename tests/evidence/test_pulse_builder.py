@@ -236,6 +236,48 @@ def test_saved_and_loaded_bundles_are_equal_and_an_altered_row_is_caught(filled:
         load_bundle(filled, "0" * 64)
 
 
+def test_a_failed_sync_is_told_at_once_and_not_when_its_last_data_are_old(filled: Connection) -> None:
+    filled.execute(
+        "insert into ops.sync_runs (vendor, stream, status, started_at) values"
+        " ('shopify', 'orders', 'failed', '2026-11-20 05:45-05'),"
+        " ('shopify', 'orders', 'failed', '2026-11-20 05:55-05'),"
+        " ('shopify', 'orders', 'succeeded', '2026-11-20 06:10-05'),"
+        " ('shopify', 'products', 'running', '2026-11-20 05:56-05'),"
+        " ('netsuite', 'items', 'paused', '2026-11-19 05:45-05'),"
+        " ('netsuite', 'items', 'paused', '2026-11-20 05:45-05')"
+    )
+    # A record of the quarantine that lands is no sync.
+    filled.execute(
+        "insert into ops.sync_runs (vendor, stream, status, started_at, kind)"
+        " values ('shopify', 'orders', 'succeeded', '2026-11-20 05:57-05', 'retry')"
+    )
+    filled.commit()
+    bundle = build(filled)
+    rows = {row.facts["freshness"]: row for row in bundle.rows("sources")}
+    assert (rows["source_shopify"].mark, rows["source_shopify"].texts["streams"]) == ("failed", "orders")
+    assert (rows["source_netsuite"].mark, rows["source_netsuite"].texts["streams"]) == ("paused", "items")
+    assert rows["source_slack"].mark == "synced"
+    since = bundle.fact("source_shopify_failing").unknown_since
+    assert since == datetime(2026, 11, 20, 5, 45, tzinfo=NEW_YORK)
+    assert bundle.fact("source_netsuite_failing").unknown_since == datetime(2026, 11, 19, 5, 45, tzinfo=NEW_YORK)
+    assert (bundle.fact("sources_synced").value, bundle.fact("sources_expected").value) == (1, 3)
+    # It recovered at 06:10: the next document says so.
+    later = build(filled, as_of=datetime(2026, 11, 20, 7, 0, tzinfo=NEW_YORK))
+    assert next(row.mark for row in later.rows("sources") if row.facts["freshness"] == "source_shopify") == "synced"
+
+
+def test_a_new_field_is_told_in_one_document(filled: Connection) -> None:
+    filled.execute(
+        "insert into ops.schema_changes (vendor, stream, path, change, before, after, pauses, state, first_seen_at,"
+        " last_seen_at) values ('shopify', 'orders', 'giftMessage', 'added', '', 'string', false, 'noted',"
+        " '2026-11-20 05:40-05', '2026-11-20 05:40-05')"
+    )
+    filled.commit()
+    (row,) = build(filled).rows("new_fields")
+    assert dict(row.texts) == {"stream": "Shopify orders", "fields": "giftMessage"}
+    assert build(filled, as_of=datetime(2026, 11, 21, 6, 0, tzinfo=NEW_YORK)).rows("new_fields") == ()
+
+
 # What is missing is unknown ---------------------------------------------------------------------------------
 
 

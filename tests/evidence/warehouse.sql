@@ -104,8 +104,8 @@ insert into ops.connections (vendor, connected, checked_at) values
 insert into ops.sync_runs (vendor, stream, status, started_at, inserted) values
 ('shopify', 'orders', 'succeeded', '2026-11-18 05:40-05', 10),
 ('shopify', 'orders', 'succeeded', '2026-11-19 05:40-05', 3),
-('shopify', 'orders', 'succeeded', '2026-11-20 05:40-05', 0),
-('shopify', 'orders', 'failed', '2026-11-20 05:50-05', 5);
+('shopify', 'orders', 'failed', '2026-11-19 05:50-05', 5),
+('shopify', 'orders', 'succeeded', '2026-11-20 05:40-05', 0);
 insert into ops.token_ledger
 (bot, cycle, purpose, model, tier, state, reserved_tokens, input_tokens, output_tokens, cache_read_tokens, created_at)
 values

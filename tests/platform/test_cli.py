@@ -20,7 +20,10 @@ def ops(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "down", "status", "doctor", "sync", "run", "pulse", "dbt"])
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "up", "down", "status", "doctor", "sync", "quarantine", "schema", "reconcile", "run", "pulse", "dbt"],
+)
 def test_every_command_has_help(command: str) -> None:
     done = ops(command, "--help")
     assert done.returncode == 0

@@ -385,7 +385,7 @@ def test_the_clock_alone_can_move_and_tick(early: Served) -> None:
 
 def test_a_malformed_change_is_refused(served: Served) -> None:
     for body, why in (
-        ({"vendor": "hubspot", "op": "x", "data": {}}, "vendor"),
+        ({"vendor": "salesforce", "op": "x", "data": {}}, "vendor"),
         ({"vendor": "slack", "op": "explode", "data": {"channel": "C0EXEC"}}, "explode"),
         ({"vendor": "slack", "op": "add_message", "data": {"text": "x"}}, "channel"),
         ({"vendor": "netsuite", "op": "explode", "data": {}}, "explode"),

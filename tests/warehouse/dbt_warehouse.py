@@ -33,6 +33,20 @@ STREAMS = {
         "locations", "accounts", "accounting_periods", "deleted_records",
     ),
     "slack": ("channels", "users", "messages"),
+    "hubspot": (
+        "owners", "pipelines", "companies", "contacts", "deals", "tickets", "stage_history", "associations",
+    ),
+    "amazon": ("orders", "inventory_summaries", "listings", "account_health"),
+    "klaviyo": (
+        "accounts", "metrics", "lists", "segments", "campaigns", "flows", "events", "metric_aggregates", "campaign_values",
+        "flow_values",
+    ),
+    "airtable": (
+        "bases", "tables", "fields", "projects", "content_calendar", "sample_requests", "product_reviews",
+        "competitor_prices", "search_rankings", "paid_media_spend",
+    ),
+    "github": ("labels", "milestones", "issues", "comments", "events"),
+    "app": ("roles", "users", "subscriptions", "tickets", "sessions"),
 }  # fmt: skip
 
 

@@ -1,10 +1,12 @@
--- Every order that the shop or the ERP knows, side by side. `expected_day` is the day both should carry.
+-- Every order that the shop or the ERP knows, side by side. `expected_day` is the day both should carry. Amounts are
+-- the company's: they may differ by a rounding, and for an order in another currency by the two systems' rates.
 with erp as (
     select
         transactions.shop_order_name as order_name,
         min(transactions.transaction_day) as posted_day,
         count(*) as postings,
-        sum(transactions.revenue) as erp_amount
+        sum(transactions.revenue) as erp_amount,
+        case when count(distinct transactions.currency) = 1 then min(transactions.currency) end as erp_currency
     from {{ ref('int_erp_transactions') }} as transactions
     where
         transactions.is_sale
@@ -16,26 +18,58 @@ shop as (
     select
         orders.order_name,
         min(orders.sales_day) as sales_day,
-        {{ complete_sum('orders.net_amount_company') }} as shop_amount
+        {{ complete_sum('orders.net_amount_company') }} as shop_amount,
+        case when count(distinct orders.currency) = 1 then min(orders.currency) end as shop_currency
     from {{ ref('fct_orders') }} as orders
     group by orders.order_name
+),
+
+paired as (
+    select
+        coalesce(shop.order_name, erp.order_name) as order_name,
+        shop.sales_day,
+        erp.posted_day,
+        coalesce(shop.sales_day, erp.posted_day) as expected_day,
+        shop.shop_amount,
+        erp.erp_amount,
+        coalesce(erp.postings, 0) as postings,
+        shop.shop_currency,
+        erp.erp_currency,
+        shop.order_name is null as is_unknown_to_shop,
+        erp.order_name is null as is_unknown_to_erp,
+        {{ company_currency() }} as company_currency,
+        greatest(
+            {{ threshold('erp_shop_rounding_amount', 0.01) }},
+            case
+                when shop.shop_currency <> {{ company_currency() }}
+                    then abs(shop.shop_amount) * {{ threshold('erp_shop_tolerance_share', 0.01) }}
+            end
+        ) as tolerance_amount
+    from shop
+    full outer join erp on shop.order_name = erp.order_name
 )
 
 select
-    coalesce(shop.order_name, erp.order_name) as order_name,
-    shop.sales_day,
-    erp.posted_day,
-    coalesce(shop.sales_day, erp.posted_day) as expected_day,
-    shop.shop_amount,
-    erp.erp_amount,
-    coalesce(erp.postings, 0) as postings,
+    paired.order_name,
+    paired.sales_day,
+    paired.posted_day,
+    paired.expected_day,
+    paired.shop_amount,
+    paired.erp_amount,
+    paired.postings,
+    paired.shop_currency,
+    paired.erp_currency,
     case
-        when erp.order_name is null then 'missing_in_erp'
-        when shop.order_name is null then 'missing_in_shop'
-        when erp.postings > 1 and erp.erp_amount > shop.shop_amount then 'doubled_in_erp'
-        when erp.posted_day <> shop.sales_day then 'other_day'
-        when erp.erp_amount <> shop.shop_amount then 'other_amount'
+        when paired.is_unknown_to_erp then 'missing_in_erp'
+        when paired.is_unknown_to_shop then 'missing_in_shop'
+        when paired.shop_amount is null then 'unknown_amount'
+        when
+            paired.postings > 1
+            and paired.erp_amount > paired.shop_amount + paired.tolerance_amount then 'doubled_in_erp'
+        -- Posting in the company's own currency is a conversion; any third currency is a mistake.
+        when paired.erp_currency not in (paired.shop_currency, paired.company_currency) then 'other_currency'
+        when abs(paired.erp_amount - paired.shop_amount) > paired.tolerance_amount then 'other_amount'
+        when paired.posted_day <> paired.sales_day then 'other_day'
         else 'matched'
     end as finding
-from shop
-full outer join erp on shop.order_name = erp.order_name
+from paired

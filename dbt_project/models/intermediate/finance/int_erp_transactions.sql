@@ -21,6 +21,7 @@ select
     transactions.transaction_type,
     transactions.transaction_day,
     transactions.shop_order_name,
+    transactions.currency,
     transactions.transaction_type in ('CashSale', 'CustInvc') as is_sale,
     transactions.transaction_type in ('CustCred', 'CashRfnd') as is_credit,
     coalesce(lines.revenue, 0) as revenue,
