@@ -1,3 +1,5 @@
+{{ config(unique_key='metric_id') }}
+
 -- How far each metric is known: the earliest of its sources. A required source that was never synced leaves the
 -- metric without any known day; an optional one counts only once it is connected.
 with needs as (
@@ -25,7 +27,14 @@ select
     case
         when bool_and(freshness.fresh_to is not null) filter (where needs.is_required) is not false
             then min(freshness.complete_through)
-    end as complete_through
+    end as complete_through,
+    coalesce(
+        case
+            when bool_and(freshness.fresh_to is not null) filter (where needs.is_required) is not false
+                then min(freshness.complete_through)
+        end,
+        '0001-01-01'::date
+    ) as known_through
 from needs
 left join {{ ref('int_source_freshness') }} as freshness on needs.source = freshness.source
 group by needs.metric_id, needs.kind
