@@ -189,3 +189,20 @@ select ops.log_changes_of('ops.thresholds', 'ops.thresholds', '{}');
 select ops.log_changes_of('ops.cursors', 'ops.cursors', '{}');
 select ops.log_changes_of('ops.connections', 'ops.connections', '{}');
 select ops.log_changes_of('ops.tie_outs', 'ops.tie_outs', array['day']);
+
+create table ops.publications (
+    id bigint generated always as identity primary key,
+    build_id bigint references ops.warehouse_builds (id),
+    published_at timestamptz not null,
+    tables_changed integer not null default 0,
+    rows_deleted bigint not null default 0,
+    rows_inserted bigint not null default 0
+);
+comment on table ops.publications is 'Each time proven candidates became the public tables, all of them in one transaction.';
+
+create table ops.published_models (
+    relation text primary key,
+    publish_id bigint not null references ops.publications (id),
+    changed_by bigint references ops.publications (id)
+);
+comment on table ops.published_models is 'The publication each public table is of, and the one that last changed a row of it.';
