@@ -208,12 +208,8 @@ def _make_ready(
                 f" {error.diag.message_detail}. Drop that first; nothing was published."
             ) from None
     # Indexes come after the rows: a table filled first and indexed once costs half.
-    connection.execute(
-        sql.SQL("create table {} (like {} including all excluding indexes)").format(standing, given)
-    )
-    comment = connection.execute(
-        "select obj_description(to_regclass(%s), 'pg_class')", (model.candidate,)
-    ).fetchone()
+    connection.execute(sql.SQL("create table {} (like {} including all excluding indexes)").format(standing, given))
+    comment = connection.execute("select obj_description(to_regclass(%s), 'pg_class')", (model.candidate,)).fetchone()
     if comment and comment[0]:
         connection.execute(sql.SQL("comment on table {} is {}").format(standing, sql.Literal(comment[0])))
     return True
@@ -226,7 +222,7 @@ def _fill(
     from psycopg import sql
 
     inserted = connection.execute(sql.SQL("insert into {} select * from {}").format(standing, given)).rowcount
-    for (columns, unique) in connection.execute(
+    for columns, unique in connection.execute(
         "select (select string_agg(quote_ident(attname), ', ' order by place) from unnest(indkey::smallint[])"
         " with ordinality as part (number, place) join pg_attribute on attrelid = indrelid and attnum = number),"
         " indisunique from pg_index where indrelid = to_regclass(%s)",
@@ -260,15 +256,16 @@ def _write_differences(
     )
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     parameters: dict[str, Any] = {}
-    of_given = of_standing = sql.SQL("true")
+    of_given: sql.Composable = sql.SQL("true")
+    of_standing: sql.Composable = of_given
     if values is not None:
         assert model.scope is not None
         parameters["values"] = values
         scope = sql.Identifier(model.scope)
-        kind = dict((name, kind) for name, kind, _ in _columns(connection, model.schema, model.name))[model.scope]
+        kinds = {name: kind for name, kind, _ in _columns(connection, model.schema, model.name)}
         narrowed = sql.SQL("{alias}.{scope} = any(%(values)s::{kind}[])")
         of_given, of_standing = (
-            narrowed.format(alias=sql.Identifier(alias), scope=scope, kind=sql.SQL(kind))
+            narrowed.format(alias=sql.Identifier(alias), scope=scope, kind=sql.SQL(kinds[model.scope]))
             for alias in ("given", "standing")
         )
     deleted = connection.execute(

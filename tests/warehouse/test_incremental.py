@@ -52,7 +52,7 @@ def contents(warehouse: DbtWarehouse) -> dict[str, list[Any]]:
         " 'intermediate', 'candidate_marts', 'candidate_metrics', 'marts', 'metrics') order by 1"
     )
     return {
-        name: warehouse.rows(f"select row_to_json(kept)::text from {name} as kept order by 1")  # noqa: S608
+        name: warehouse.rows(f"select row_to_json(kept)::text from {name} as kept order by 1")
         for name, plain in tables
         if plain not in REMEMBERED
     }

@@ -6,7 +6,7 @@
         'int_metric_values': 'date',
         'int_tie_out_days': 'day',
         'int_tie_out_latest': 'since day',
-        'int_metric_freshness': 'since known_through',
+        'int_metric_freshness': 'since settled_through',
         'int_clock': [],
         'cursors': [],
     },
