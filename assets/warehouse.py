@@ -99,7 +99,14 @@ def build_selected(context: AssetExecutionContext, dbt: DbtCliResource, warehous
     """Build and test the selected models, unless nothing they read has changed since they were built."""
     from ops_platform.database.roles import ensure_roles
     from ops_platform.fleet.publish import publish
-    from ops_platform.warehouse.dbt import build_fingerprint, connection_environment, last_good_fingerprint
+    from ops_platform.warehouse.dbt import (
+        MANIFEST,
+        build_fingerprint,
+        connection_environment,
+        last_good_fingerprint,
+    )
+    from ops_platform.warehouse.publication import public_models
+    from ops_platform.warehouse.publication import publish as publish_models
     from resources.vendors import VENDORS
 
     fleet = get_fleet()
@@ -137,15 +144,23 @@ def build_selected(context: AssetExecutionContext, dbt: DbtCliResource, warehous
         shutil.rmtree(invocation.target_path, ignore_errors=True)
     succeeded = invocation.is_successful()
     with warehouse.connect() as connection:
-        ensure_roles(connection, fleet.bots, [f"raw_{vendor}" for vendor in VENDORS])
-        connection.execute(
+        build = connection.execute(
             "insert into ops.warehouse_builds (run_id, fingerprint, status, started_at, finished_at, models, tests,"
-            " failures, warnings) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " failures, warnings) values (%s, %s, %s, %s, %s, %s, %s, %s, %s) returning id",
             (
                 context.run_id, fingerprint, "succeeded" if succeeded else "failed", started, datetime.now(UTC),
                 summary["models"], summary["tests"], summary["failures"], summary["warnings"],
             ),
-        )  # fmt: skip
+        ).fetchone()  # fmt: skip
+        connection.commit()
+        if succeeded and build is not None:
+            names = {key.path[-1] for key in context.selected_asset_keys}
+            models = [model for model in public_models(MANIFEST) if model.name in names]
+            publication = publish_models(connection, models, clock.now(), build_id=build[0])
+            progress.report(
+                f"warehouse: publication {publication.id}, {len(publication.changed)} of {len(models)} tables changed"
+            )
+        ensure_roles(connection, fleet.bots, [f"raw_{vendor}" for vendor in VENDORS])
     progress.report(f"warehouse: {summary['models']} models, {summary['tests']} tests, {summary['failures']} failures")
     for key in in_order(context.assets_def, context.selected_asset_keys - emitted):
         yield MaterializeResult(

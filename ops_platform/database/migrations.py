@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import psycopg
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-MODEL_SCHEMAS = ("staging", "intermediate", "marts", "metrics")
+MODEL_SCHEMAS = ("reference", "staging", "intermediate", "candidate_marts", "candidate_metrics", "marts", "metrics")
 # Any two processes that prepare the same server take turns; the number only has to be ours.
 _PREPARE_LOCK = 4_172_018_001
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ops_platform.database.migrations import MODEL_SCHEMAS
 from ops_platform.failures import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def ensure_roles(connection: psycopg.Connection[Any], bots: Iterable[str], raw_s
             "sync_runs", "cursors", "quarantine", "tie_outs", "connections", "stream_shapes", "schema_changes",
         ):  # fmt: skip
             connection.execute(f"grant insert, update, delete on ops.{table} to {LOADER}".encode())
-        for schema in ("staging", "intermediate", "marts", "metrics"):
+        for schema in MODEL_SCHEMAS:
             connection.execute(f"grant usage, create on schema {schema} to {TRANSFORMER}".encode())
             _grant(connection, TRANSFORMER, schema, "select, insert, update, delete, truncate")
             _grant(connection, ANALYST, schema, "select")

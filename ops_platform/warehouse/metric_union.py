@@ -4,7 +4,7 @@ Belongs here: writing that list, so that a metric is one SQL file with its YAML 
 not belong here: what a metric means (its own files) and running dbt (`dbt.py`).
 
 dbt needs every reference to be visible when it parses, so the names stand in the two models that bring the
-metrics together: `int_metric_values` for base metrics, `fct_metric_daily` for those whose YAML says
+metrics together: `int_metric_observed` for base metrics, `fct_metric_daily` for those whose YAML says
 `derived: true` because they are computed from other metrics. The files are committed, and a plain `dbt build`
 works without this module.
 
@@ -21,7 +21,7 @@ from ops_platform.failures import ConfigurationError
 from ops_platform.settings import PROJECT_ROOT
 
 MODELS = PROJECT_ROOT / "dbt_project" / "models"
-BASE_MODEL = Path("intermediate") / "metrics" / "int_metric_values.sql"
+BASE_MODEL = Path("intermediate") / "metrics" / "int_metric_observed.sql"
 DERIVED_MODEL = Path("metrics") / "fct_metric_daily.sql"
 
 _METRIC_ID = re.compile(r"[a-z][a-z0-9_]{0,62}")

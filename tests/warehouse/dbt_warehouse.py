@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ops_platform.database.migrations import ensure_raw_tables, migrate
 from ops_platform.database.server import ServerAddress
 from ops_platform.records import Record
 from ops_platform.settings import PROJECT_ROOT
+from ops_platform.warehouse.publication import Publication, public_models, publish
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 STREAMS = {
@@ -141,7 +142,13 @@ class DbtWarehouse:
         }
         assert not failed, failed
         assert done.success
+        self.publish()
         return statuses
+
+    def publish(self) -> Publication:
+        """What the product does after a build that passed."""
+        manifest = self.scratch / "target" / "manifest.json"
+        return publish(self.connection, public_models(manifest), datetime.now(UTC))
 
     def _connection_environment(self) -> dict[str, str]:
         return {

@@ -61,7 +61,7 @@ def test_writing_twice_writes_once(project: Path) -> None:
     models = project / "models"
     (models / "metrics" / "sales" / "cancelled_orders.sql").write_text(NEW_METRIC)
     (models / "metrics" / "sales" / "cancelled_orders.yml").write_text(NEW_DESCRIPTION)
-    assert [file.name for file in write_metric_union(models)] == ["int_metric_values.sql"]
+    assert [file.name for file in write_metric_union(models)] == ["int_metric_observed.sql"]
     assert write_metric_union(models) == []
 
 

@@ -35,6 +35,11 @@ def nodes(manifest: dict[str, Any], *kinds: str) -> list[dict[str, Any]]:
     return [node for node in manifest["nodes"].values() if node["resource_type"] in kinds]
 
 
+def layer(node: dict[str, Any]) -> str:
+    """The layer of a model: marts and metrics are built as candidates of what is published."""
+    return str(node["schema"]).removeprefix("candidate_")
+
+
 def sql_files(*folders: str) -> list[Path]:
     return sorted(file for folder in folders for file in (DBT_PROJECT / folder).rglob("*.sql"))
 
@@ -56,7 +61,7 @@ def test_marts_have_enforced_contracts_with_types_and_a_key_that_is_tested(manif
     for test in nodes(manifest, "test"):
         for parent in test["depends_on"]["nodes"]:
             tested.setdefault(parent, set()).add((test.get("test_metadata") or {}).get("name", test["name"]))
-    marts = [node for node in nodes(manifest, "model") if node["schema"] == "marts"]
+    marts = [node for node in nodes(manifest, "model") if layer(node) == "marts"]
     assert len(marts) >= 15
     for node in [*marts, *(n for n in nodes(manifest, "model") if n["name"] in ("dim_metric", "fct_metric_daily"))]:
         assert node["config"]["contract"]["enforced"], node["name"]
@@ -66,9 +71,28 @@ def test_marts_have_enforced_contracts_with_types_and_a_key_that_is_tested(manif
 
 def test_schemas_are_the_layers_and_folders_say_them(manifest: dict[str, Any]) -> None:
     for node in nodes(manifest, "model"):
-        assert node["schema"] in LAYERS, node["name"]
-        assert node["original_file_path"].split("/")[1] == node["schema"], node["name"]
-    assert {node["schema"] for node in nodes(manifest, "seed")} <= {"marts", "metrics"}
+        assert layer(node) in LAYERS, node["name"]
+        assert node["original_file_path"].split("/")[1] == layer(node), node["name"]
+        assert (node["schema"] != layer(node)) == (layer(node) in ("marts", "metrics")), node["name"]
+    assert {node["schema"] for node in nodes(manifest, "seed")} == {"reference"}
+
+
+def test_what_is_computed_in_parts_can_be(manifest: dict[str, Any]) -> None:
+    """A scope is a column with an index, marked in the SQL; `changed_by` names tables the model reads, with scope."""
+    tables = [node for node in nodes(manifest, "model") if node["config"]["materialized"] == "lasting_table"]
+    names = {node["name"] for node in tables} | {source["name"] for source in manifest["sources"].values()}
+    assert len(tables) > 50
+    for node in tables:
+        config = node["config"]
+        assert config["unique_key"], node["name"]
+        scope, changed_by = config.get("scope"), config.get("changed_by") or {}
+        assert set(changed_by) <= names, node["name"]
+        if scope is None:
+            assert not changed_by, f"{node['name']} names changes but no scope"
+            continue
+        assert any(index["columns"][0] == scope for index in config["indexes"]), f"{node['name']}: no index on {scope}"
+        if not config.get("only_recent"):
+            assert "in_scope" in node["raw_code"] or "live_rows" in node["raw_code"], node["name"]
 
 
 def test_layers_read_downwards(manifest: dict[str, Any]) -> None:
@@ -77,14 +101,14 @@ def test_layers_read_downwards(manifest: dict[str, Any]) -> None:
     for node in models.values():
         for parent in node["depends_on"]["nodes"]:
             if parent.startswith("source.") and manifest["sources"][parent]["source_name"].startswith("raw_"):
-                assert node["schema"] == "staging", f"{node['name']} reads {parent}"
-            if node["schema"] == "staging" and parent in models:
-                assert models[parent]["schema"] == "staging", f"{node['name']} reads {parent}"
+                assert layer(node) == "staging", f"{node['name']} reads {parent}"
+            if layer(node) == "staging" and parent in models:
+                assert layer(models[parent]) == "staging", f"{node['name']} reads {parent}"
 
 
 def test_names_and_owners(manifest: dict[str, Any]) -> None:
     for node in nodes(manifest, "model"):
-        prefix = {"staging": r"stg_\w+__\w+", "intermediate": r"int_\w+", "marts": r"(fct|dim)_\w+"}.get(node["schema"])
+        prefix = {"staging": r"stg_\w+__\w+", "intermediate": r"int_\w+", "marts": r"(fct|dim)_\w+"}.get(layer(node))
         assert prefix is None or re.fullmatch(prefix, node["name"]), node["name"]
         assert node["config"]["meta"]["dagster"]["owners"], node["name"]
 

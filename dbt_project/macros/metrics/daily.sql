@@ -6,6 +6,7 @@ dimension_value 'all'.
 
 {#- A sum of a daily mart's measure. Unknown (NULL) as soon as one of the amounts is. -#}
 {% macro daily_sum(relation, measure, dimensions=[], where='true') -%}
+    {{- config(changed_by={relation.identifier: 'date'}) -}}
     select
         daily.date,
         dimensions.dimension,
@@ -22,6 +23,7 @@ dimension_value 'all'.
 {#- One measure divided by another. NULL where there is nothing to divide by; both parts are kept, so that a longer
     period is the ratio of the sums, never a mean of ratios. -#}
 {% macro daily_ratio(relation, numerator, denominator, dimensions=[], where='true') -%}
+    {{- config(changed_by={relation.identifier: 'date'}) -}}
     select
         daily.date,
         dimensions.dimension,
@@ -37,6 +39,7 @@ dimension_value 'all'.
 
 {#- A count of rows on the day a column names. -#}
 {% macro daily_count(relation, day, dimensions=[], where='true') -%}
+    {{- config(changed_by={relation.identifier: day}) -}}
     select
         daily.{{ day }} as date,
         dimensions.dimension,
@@ -52,6 +55,7 @@ dimension_value 'all'.
 
 {#- A measure of the stock snapshots: the picture each build kept of its own day. -#}
 {% macro stock_snapshot(measure) -%}
+    {{- config(changed_by={'int_stock_snapshots': 'snapshot_day'}) -}}
     select
         snapshots.snapshot_day as date,
         snapshots.dimension,

@@ -12,12 +12,12 @@
 
 {#- The company's business day at the clock: not over yet, so no flow is counted for it. -#}
 {% macro as_of_day() -%}
-    (select as_of_day from {{ ref('int_company') }})
+    (select as_of_day from {{ ref('int_clock') }})
 {%- endmacro %}
 
 {#- The clock itself (timestamptz). -#}
 {% macro as_of() -%}
-    (select as_of from {{ ref('int_company') }})
+    (select as_of from {{ ref('int_clock') }})
 {%- endmacro %}
 
 {% macro company_currency() -%}

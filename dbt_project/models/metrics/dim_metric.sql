@@ -1,6 +1,5 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='replace_changed',
+    materialized='lasting_table',
     unique_key='metric_id',
     contract={'enforced': true},
     indexes=[{'columns': ['metric_id'], 'unique': true}],

@@ -1,13 +1,21 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='replace_changed',
+    materialized='lasting_table',
     unique_key=['metric_id', 'date', 'dimension', 'dimension_value'],
+    scope='date',
+    changed_by={
+        'int_metric_values': 'date',
+        'int_tie_out_days': 'day',
+        'int_tie_out_latest': 'since day',
+        'int_metric_freshness': 'since settled_through',
+        'int_clock': [],
+        'cursors': [],
+    },
+    recent_days=var('late_arrival_days') + 1,
     contract={'enforced': true},
     indexes=[
         {'columns': ['metric_id', 'dimension', 'dimension_value', 'date'], 'unique': true},
         {'columns': ['date']},
     ],
-    post_hook="{{ analyze_when_new() }}",
     group='coordinator',
 ) }}
 
@@ -28,6 +36,7 @@ with metric_values as (
         base.numerator,
         base.denominator
     from {{ ref('int_metric_values') }} as base
+    where {{ in_scope('base.date') }}
     {% for metric_model in derived_metric_models %}
         union all
         select
@@ -39,39 +48,8 @@ with metric_values as (
             {{ metric_model }}.numerator,
             {{ metric_model }}.denominator
         from {{ ref(metric_model) }} as {{ metric_model }}
+        where {{ in_scope(metric_model ~ '.date') }}
     {% endfor %}
-),
-
--- The worst verdict of a stream on a day. A verdict on the whole entity holds for each of its days.
-stream_days as (
-    select
-        tie_outs.vendor || '.' || tie_outs.stream as source,
-        tie_outs.day,
-        max({{ tie_out_rank('tie_outs.status') }}) as rank
-    from {{ source('ops', 'tie_outs') }} as tie_outs
-    group by tie_outs.vendor, tie_outs.stream, tie_outs.day
-),
-
--- A day with nothing on either side has no verdict of its own: between the first and the last day that was
--- compared, it is matched.
-stream_spans as (
-    select
-        stream_days.source,
-        min(stream_days.day) as first_day,
-        max(stream_days.day) as last_day
-    from stream_days
-    where stream_days.day > '0001-01-01'
-    group by stream_days.source
-),
-
--- The day of the clock is not closed and never tied out: a level of that day rests on the last day that was.
-stream_latest as (
-    select distinct on (stream_days.source)
-        stream_days.source,
-        stream_days.rank
-    from stream_days
-    where stream_days.day > '0001-01-01'
-    order by stream_days.source asc, stream_days.day desc
 ),
 
 metric_days as (
@@ -91,7 +69,7 @@ verdicts as (
                     of_day.rank,
                     whole.rank,
                     case when metric_days.date >= {{ as_of_day() }} then latest.rank end,
-                    case when metric_days.date between spans.first_day and spans.last_day then 0 end
+                    case when metric_days.date between whole.first_day and latest.day then 0 end
                 ),
                 {{ tie_out_rank("'unknown'") }}
             )
@@ -100,10 +78,12 @@ verdicts as (
     inner join {{ ref('dim_metric') }} as metrics on metric_days.metric_id = metrics.metric_id
     cross join unnest(metrics.sources) as needed (source)
     left join {{ ref('int_source_freshness') }} as freshness on needed.source = freshness.source
-    left join stream_days as of_day on needed.source = of_day.source and metric_days.date = of_day.day
-    left join stream_days as whole on needed.source = whole.source and whole.day = '0001-01-01'
-    left join stream_spans as spans on needed.source = spans.source
-    left join stream_latest as latest on needed.source = latest.source
+    left join {{ ref('int_tie_out_days') }} as of_day
+        on
+            needed.source = of_day.source
+            and metric_days.date = of_day.day
+    left join {{ ref('int_tie_out_streams') }} as whole on needed.source = whole.source
+    left join {{ ref('int_tie_out_latest') }} as latest on needed.source = latest.source
     where
         needed.source = any(metrics.required_sources)
         or freshness.source is not null

@@ -1,3 +1,10 @@
+{{ config(
+    unique_key='order_name',
+    scope='order_name',
+    changed_by={'int_erp_transactions': 'shop_order_name', 'fct_orders': 'order_name'},
+    indexes=[{'columns': ['order_name'], 'unique': true}, {'columns': ['sales_day']}],
+) }}
+
 -- Every order that the shop or the ERP knows, side by side. `expected_day` is the day both should carry. Amounts are
 -- the company's: they may differ by a rounding, and for an order in another currency by the two systems' rates.
 with erp as (
@@ -10,7 +17,7 @@ with erp as (
     from {{ ref('int_erp_transactions') }} as transactions
     where
         transactions.is_sale
-        and transactions.shop_order_name is not null
+        and {{ in_scope('transactions.shop_order_name') }}
     group by transactions.shop_order_name
 ),
 
@@ -21,6 +28,7 @@ shop as (
         {{ complete_sum('orders.net_amount_company') }} as shop_amount,
         case when count(distinct orders.currency) = 1 then min(orders.currency) end as shop_currency
     from {{ ref('fct_orders') }} as orders
+    where {{ in_scope('orders.order_name') }}
     group by orders.order_name
 ),
 

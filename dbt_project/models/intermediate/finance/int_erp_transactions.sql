@@ -1,3 +1,14 @@
+{{ config(
+    unique_key='transaction_id',
+    scope='transaction_id',
+    changed_by={'stg_netsuite__transactions': 'transaction_id', 'stg_netsuite__transaction_lines': 'transaction_id'},
+    indexes=[
+        {'columns': ['transaction_id'], 'unique': true},
+        {'columns': ['shop_order_name']},
+        {'columns': ['transaction_day']},
+    ],
+) }}
+
 -- Posted, unvoided sales documents of the ERP with what their lines say. The ledger signs revenue negative on
 -- cash sales and invoices, positive on credits and refunds; header, tax and cost lines are not revenue. A cost
 -- posting has two lines marked as cost, with opposite signs: the positive one is the cost of the goods.
@@ -12,6 +23,7 @@ with lines as (
             where not all_lines.is_main_line and not all_lines.is_tax_line and not all_lines.is_cogs_line
         ) as line_count
     from {{ ref('stg_netsuite__transaction_lines') }} as all_lines
+    where {{ in_scope('all_lines.transaction_id') }}
     group by all_lines.transaction_id
 )
 
@@ -33,3 +45,4 @@ where
     transactions.transaction_type in ('CashSale', 'CustInvc', 'CustCred', 'CashRfnd')
     and transactions.is_posting
     and not transactions.is_voided
+    and {{ in_scope('transactions.transaction_id') }}

@@ -1,3 +1,5 @@
+{{ config(unique_key='sku') }}
+
 -- Units sold per SKU over the last 30 complete days: shop orders that stand, plus invoices of the ERP that did
 -- not come from the shop and took the goods from a location where the item is stocked (what ships straight from
 -- a factory does not empty our shelves). Cost-of-goods, tax and header lines are not demand.

@@ -1,3 +1,5 @@
+{{ config(unique_key='sku') }}
+
 -- Stock of each SKU over all locations. The ERP counts the goods; the shop's own levels stand in for a SKU the
 -- ERP does not know (or for all of them where there is no ERP).
 with erp as (

@@ -1,9 +1,9 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key='snapshot_day',
+    unique_key=['snapshot_day', 'measure', 'dimension', 'dimension_value'],
+    scope='snapshot_day',
+    only_recent=true,
     full_refresh=false,
-    indexes=[{'columns': ['measure', 'snapshot_day']}],
+    indexes=[{'columns': ['measure', 'snapshot_day']}, {'columns': ['snapshot_day']}],
 ) }}
 
 -- What the vendors show of stock is the present only. Each build keeps the day's picture; the days before stay as

@@ -1,3 +1,5 @@
+{{ config(unique_key=['date', 'component']) }}
+
 -- The value of each component of business health on each morning. Flows are looked at over the complete days
 -- before it, levels on the day itself. NULL where the days needed are not all known.
 with weights as (

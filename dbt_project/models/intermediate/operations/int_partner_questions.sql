@@ -1,8 +1,8 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='replace_changed',
     unique_key='message_id',
-    post_hook="{{ analyze_when_new() }}",
+    scope='thread_id',
+    changed_by={'stg_slack__messages': 'thread_id'},
+    indexes=[{'columns': ['message_id'], 'unique': true}, {'columns': ['thread_id']}, {'columns': ['posted_at']}],
 ) }}
 
 -- Questions of partners in the channels shared with them, with the first answer of one of our people in the
@@ -18,6 +18,7 @@ with answers as materialized (
     where
         replies.is_reply
         and not replies.is_bot
+        and {{ in_scope('replies.thread_id') }}
         and not coalesce(users.is_guest, false)
         and not coalesce(users.is_bot, false)
 ),
@@ -25,6 +26,7 @@ with answers as materialized (
 questions as materialized (
     select
         messages.message_id,
+        messages.thread_id,
         messages.channel_id,
         channels.channel_name,
         messages.ts,
@@ -39,6 +41,7 @@ questions as materialized (
     where
         channels.channel_name similar to '({{ var("partner_channel_prefixes") | join("|") }})%'
         and not channels.is_archived
+        and {{ in_scope('messages.thread_id') }}
         and not messages.is_reply
         and not messages.is_bot
         and not coalesce(users.is_bot, false)
@@ -58,6 +61,7 @@ questions as materialized (
 
 select
     questions.message_id,
+    questions.thread_id,
     questions.channel_id,
     questions.channel_name,
     coalesce(
@@ -77,5 +81,5 @@ left join answers
         and questions.ts = answers.thread_ts
         and questions.user_id <> answers.user_id
 group by
-    questions.message_id, questions.channel_id, questions.channel_name, questions.user_title, questions.user_name,
+    questions.message_id, questions.thread_id, questions.channel_id, questions.channel_name, questions.user_title, questions.user_name,
     questions.posted_at, questions.message_text

@@ -1,21 +1,19 @@
 {{ config(
-    materialized='incremental',
-    incremental_strategy='append',
+    unique_key='order_id',
+    scope='order_id',
+    changed_by={'stg_shopify__orders': 'order_id'},
     indexes=[{'columns': ['order_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_parent(ref('stg_shopify__orders'), 'order_id', in_company=true) }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
 with orders as (
     select
         shop_orders.*,
         {{ shop_day('shop_orders.processed_at') }} as sales_day,
-        {{ shop_day('shop_orders.cancelled_at') }} as cancelled_day,
-        {{ child_version('shop_orders', in_company=true) }} as row_version
+        {{ shop_day('shop_orders.cancelled_at') }} as cancelled_day
     from {{ ref('stg_shopify__orders') }} as shop_orders
     where
         not shop_orders.is_test
-        and {{ not_yet_built('shop_orders', 'order_id', in_company=true) }}
+        and {{ in_scope('shop_orders.order_id') }}
 )
 
 select
@@ -49,8 +47,7 @@ select
     orders.total_shipping_amount,
     orders.line_count,
     orders.refund_count,
-    orders.fulfilment_count,
-    orders.row_version as _version
+    orders.fulfilment_count
 from orders
 left join {{ ref('int_fx_rates') }} as fx
     on

@@ -1,5 +1,7 @@
 {{ config(
     unique_key='date',
+    scope='date',
+    changed_by={'int_erp_transactions': 'transaction_day'},
     indexes=[{'columns': ['date'], 'unique': true}],
 ) }}
 
@@ -17,4 +19,5 @@ select
     coalesce(sum(transactions.cogs) filter (where transactions.is_sale), 0) as cogs,
     count(*) filter (where transactions.is_sale) as orders
 from {{ ref('int_erp_transactions') }} as transactions
+where {{ in_scope('transactions.transaction_day') }}
 group by transactions.transaction_day

@@ -1,5 +1,13 @@
 {{ config(
     unique_key='date',
+    scope='date',
+    changed_by={
+        'int_erp_shop_orders': ['sales_day', 'posted_day'],
+        'int_erp_transactions': 'transaction_day',
+        'int_clock': [],
+        'cursors': [],
+    },
+    recent_days=var('late_arrival_days'),
     indexes=[{'columns': ['date'], 'unique': true}],
 ) }}
 
@@ -36,7 +44,7 @@ shop_days as (
         count(*) filter (where orders.finding = 'other_day') as posted_on_other_day,
         count(*) filter (where orders.finding = 'other_amount') as other_amount
     from {{ ref('int_erp_shop_orders') }} as orders
-    where orders.sales_day is not null
+    where {{ in_scope('orders.sales_day') }}
     group by orders.sales_day
 ),
 
@@ -48,7 +56,9 @@ erp_days as (
         count(*) filter (where orders.finding = 'missing_in_shop') as missing_in_shop
     from {{ ref('int_erp_transactions') }} as transactions
     inner join {{ ref('int_erp_shop_orders') }} as orders on transactions.shop_order_name = orders.order_name
-    where transactions.is_sale
+    where
+        transactions.is_sale
+        and {{ in_scope('transactions.transaction_day') }}
     group by transactions.transaction_day
 ),
 

@@ -1,6 +1,8 @@
 {{ config(
     unique_key='fulfilment_id',
-    indexes=[{'columns': ['fulfilment_id'], 'unique': true}, {'columns': ['ship_day']}],
+    scope='order_id',
+    changed_by={'stg_shopify__fulfilments': 'order_id', 'int_orders': 'order_id'},
+    indexes=[{'columns': ['fulfilment_id'], 'unique': true}, {'columns': ['ship_day']}, {'columns': ['order_id']}],
 ) }}
 
 select
@@ -20,3 +22,4 @@ select
 from {{ ref('stg_shopify__fulfilments') }} as fulfilments
 inner join {{ ref('int_orders') }} as orders on fulfilments.order_id = orders.order_id
 left join {{ ref('stg_shopify__locations') }} as locations on fulfilments.location_id = locations.location_id
+where {{ in_scope('orders.order_id') }}

@@ -11,7 +11,8 @@ with waiting as (
     inner join {{ ref('int_order_backlog') }} as backlog on orders.order_id = backlog.order_id
     where
         orders.settled_day is null
-        and backlog.last_waiting_day = {{ as_of_day() }}
+        and backlog.opened_day <= {{ as_of_day() }}
+        and backlog.waiting_until >= {{ as_of_day() }}
         and not orders.is_custom
 )
 

@@ -1,18 +1,24 @@
 {{ config(
     unique_key=['date', 'bucket'],
+    scope='date',
+    changed_by={'int_order_backlog': 'opened_day..waiting_until', 'int_clock': []},
+    recent_days=1,
     indexes=[{'columns': ['date', 'bucket'], 'unique': true}],
 ) }}
 
 with waiting as (
     select
-        day.date::date as date,
-        {{ late_bucket('day.date::date - backlog.opened_day', 'backlog.is_custom') }} as bucket,
+        days.date,
+        {{ late_bucket('days.date - backlog.opened_day', 'backlog.is_custom') }} as bucket,
         backlog.value,
         backlog.is_high_value
-    from {{ ref('int_order_backlog') }} as backlog
-    cross join generate_series(
-        backlog.opened_day::timestamp, backlog.last_waiting_day::timestamp, interval '1 day'
-    ) as day (date)
+    from {{ days_in_scope(ref('int_order_backlog'), 'opened_day') }} as days
+    inner join {{ ref('int_order_backlog') }} as backlog
+        on
+            days.date >= backlog.opened_day
+            and days.date <= backlog.waiting_until
+            and backlog.opened_day >= days.date - {{ threshold('late_archived_days', 60) }}::int
+    where days.date <= {{ as_of_day() }}
 )
 
 select

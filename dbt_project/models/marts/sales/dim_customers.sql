@@ -1,5 +1,7 @@
 {{ config(
     unique_key='customer_id',
+    scope='customer_id',
+    changed_by={'stg_shopify__customers': 'customer_id', 'fct_orders': 'customer_id', 'fct_refunds': 'customer_id'},
     indexes=[{'columns': ['customer_id'], 'unique': true}],
 ) }}
 
@@ -14,8 +16,14 @@ with bought as (
         (array_agg(orders.channel order by orders.processed_at, orders.order_id))[1] as first_channel,
         (array_agg(orders.country order by orders.processed_at desc, orders.order_id desc))[1] as last_country
     from {{ ref('fct_orders') }} as orders
-    where orders.customer_id is not null
+    where {{ in_scope('orders.customer_id') }}
     group by orders.customer_id
+),
+
+customers as (
+    select shop_customers.*
+    from {{ ref('stg_shopify__customers') }} as shop_customers
+    where {{ in_scope('shop_customers.customer_id') }}
 ),
 
 refunded as (
@@ -23,7 +31,7 @@ refunded as (
         refunds.customer_id,
         {{ complete_sum('refunds.refund_amount_company') }} as refund_amount_company
     from {{ ref('fct_refunds') }} as refunds
-    where refunds.customer_id is not null
+    where {{ in_scope('refunds.customer_id') }}
     group by refunds.customer_id
 )
 
@@ -40,6 +48,6 @@ select
     case when bought.customer_id is null then 0 else bought.sales_amount_company end as sales_amount_company,
     case when refunded.customer_id is null then 0 else refunded.refund_amount_company end as refund_amount_company,
     {{ company_currency() }} as currency
-from {{ ref('stg_shopify__customers') }} as customers
+from customers
 full outer join bought on customers.customer_id = bought.customer_id
 left join refunded on bought.customer_id = refunded.customer_id

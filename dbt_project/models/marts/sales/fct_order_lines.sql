@@ -1,8 +1,8 @@
 {{ config(
-    incremental_strategy='append',
-    indexes=[{'columns': ['order_id']}, {'columns': ['sku', 'sales_day']}],
-    pre_hook="{{ forget_unlike_parent(ref('int_orders'), 'order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
+    unique_key=['order_id', 'line_number'],
+    scope='order_id',
+    changed_by={'int_orders': 'order_id', 'stg_shopify__order_lines': 'order_id'},
+    indexes=[{'columns': ['order_id', 'line_number'], 'unique': true}, {'columns': ['sku', 'sales_day']}, {'columns': ['sales_day']}],
 ) }}
 
 with lines as (
@@ -20,11 +20,10 @@ with lines as (
         -- Sales are without tax: where prices include it, it is taken out of the line.
         order_lines.gross_amount
         - order_lines.discount_amount
-        - case when orders.is_tax_included then order_lines.tax_amount else 0 end as net_amount,
-        {{ child_version('orders') }} as row_version
+        - case when orders.is_tax_included then order_lines.tax_amount else 0 end as net_amount
     from {{ ref('int_orders') }} as orders
     inner join {{ ref('stg_shopify__order_lines') }} as order_lines on orders.order_id = order_lines.order_id
-    where {{ not_yet_built('orders', 'order_id') }}
+    where {{ in_scope('orders.order_id') }}
 )
 
 select
@@ -53,6 +52,5 @@ select
     lines.is_cancelled,
     lines.quantity < 0 as is_return,
     lines.unit_price <= 0 as is_unpriced,
-    lines.is_gift_card,
-    lines.row_version as _version
+    lines.is_gift_card
 from lines

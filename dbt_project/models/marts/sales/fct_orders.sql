@@ -1,16 +1,26 @@
 {{ config(
-    incremental_strategy='append',
-    indexes=[{'columns': ['order_id'], 'unique': true}, {'columns': ['sales_day']}, {'columns': ['order_name']}],
-    pre_hook="{{ forget_unlike_parent(ref('int_orders'), 'order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
+    unique_key='order_id',
+    scope='order_id',
+    changed_by={
+        'int_orders': 'order_id',
+        'fct_order_lines': 'order_id',
+        'stg_shopify__refunds': 'order_id',
+        'stg_shopify__fulfilments': 'order_id',
+    },
+    indexes=[
+        {'columns': ['order_id'], 'unique': true},
+        {'columns': ['sales_day']},
+        {'columns': ['cancelled_day']},
+        {'columns': ['ship_day']},
+        {'columns': ['order_name']},
+        {'columns': ['customer_id']},
+    ],
 ) }}
 
 with orders as (
-    select
-        all_orders.*,
-        {{ child_version('all_orders') }} as row_version
+    select all_orders.*
     from {{ ref('int_orders') }} as all_orders
-    where {{ not_yet_built('all_orders', 'order_id') }}
+    where {{ in_scope('all_orders.order_id') }}
 ),
 
 lines as (
@@ -23,7 +33,7 @@ lines as (
         {{ complete_sum('order_lines.discount_amount') }} as discount_amount,
         {{ complete_sum('order_lines.net_amount') }} as net_amount
     from {{ ref('fct_order_lines') }} as order_lines
-    where order_lines.order_id in (select orders.order_id from orders)
+    where {{ in_scope('order_lines.order_id') }}
     group by order_lines.order_id
 ),
 
@@ -32,6 +42,7 @@ refunds as (
         all_refunds.order_id,
         max(all_refunds.processed_at) as last_refund_at
     from {{ ref('stg_shopify__refunds') }} as all_refunds
+    where {{ in_scope('all_refunds.order_id') }}
     group by all_refunds.order_id
 ),
 
@@ -41,7 +52,9 @@ shipments as (
         min(fulfilments.created_at) as first_shipped_at,
         max(fulfilments.created_at) as last_shipped_at
     from {{ ref('stg_shopify__fulfilments') }} as fulfilments
-    where fulfilments.status = 'SUCCESS'
+    where
+        fulfilments.status = 'SUCCESS'
+        and {{ in_scope('fulfilments.order_id') }}
     group by fulfilments.order_id
 ),
 
@@ -112,7 +125,6 @@ select
     ended.fulfilled_at,
     ended.settled_at,
     {{ company_day('ended.processed_at') }} as opened_day,
-    {{ company_day('ended.settled_at') }} as settled_day,
-    ended.row_version as _version
+    {{ company_day('ended.settled_at') }} as settled_day
 from ended
 left join lines on ended.order_id = lines.order_id

@@ -1,6 +1,13 @@
 {{ config(
     unique_key='refund_id',
-    indexes=[{'columns': ['refund_id'], 'unique': true}, {'columns': ['refund_day']}],
+    scope='order_id',
+    changed_by={'stg_shopify__refunds': 'order_id', 'stg_shopify__refund_lines': 'order_id', 'int_orders': 'order_id'},
+    indexes=[
+        {'columns': ['refund_id'], 'unique': true},
+        {'columns': ['refund_day']},
+        {'columns': ['order_id']},
+        {'columns': ['customer_id']},
+    ],
 ) }}
 
 with refund_lines as (
@@ -10,6 +17,7 @@ with refund_lines as (
         {{ complete_sum('lines.subtotal_amount') }} as subtotal_amount,
         {{ complete_sum('lines.tax_amount') }} as tax_amount
     from {{ ref('stg_shopify__refund_lines') }} as lines
+    where {{ in_scope('lines.order_id') }}
     group by lines.refund_id
 ),
 
@@ -38,6 +46,7 @@ refunds as (
     from {{ ref('stg_shopify__refunds') }} as shop_refunds
     inner join {{ ref('int_orders') }} as orders on shop_refunds.order_id = orders.order_id
     left join refund_lines on shop_refunds.refund_id = refund_lines.refund_id
+    where {{ in_scope('orders.order_id') }}
 )
 
 select

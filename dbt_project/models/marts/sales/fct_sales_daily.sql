@@ -1,5 +1,11 @@
 {{ config(
     unique_key=['date', 'channel', 'country'],
+    scope='date',
+    changed_by={
+        'fct_orders': ['sales_day', 'cancelled_day'],
+        'fct_refunds': 'refund_day',
+        'int_customer_orders': 'sales_day',
+    },
     indexes=[{'columns': ['date', 'channel', 'country'], 'unique': true}],
 ) }}
 
@@ -23,6 +29,7 @@ with placed as (
         count(*) - count(orders.net_amount_company) as unconverted
     from {{ ref('fct_orders') }} as orders
     left join {{ ref('int_customer_orders') }} as numbered on orders.order_id = numbered.order_id
+    where {{ in_scope('orders.sales_day') }}
     group by orders.sales_day, orders.channel, orders.country
 ),
 
@@ -36,7 +43,7 @@ cancelled as (
         count(*) as cancelled_orders,
         sum(orders.line_count)::bigint as cancelled_lines
     from {{ ref('fct_orders') }} as orders
-    where orders.cancelled_day is not null
+    where {{ in_scope('orders.cancelled_day') }}
     group by orders.cancelled_day, orders.channel, orders.country
 ),
 
@@ -49,6 +56,7 @@ refunded as (
         {{ complete_sum('refunds.refund_amount_company') }} as refund_amount,
         count(*) - count(refunds.refund_amount_company) as unconverted
     from {{ ref('fct_refunds') }} as refunds
+    where {{ in_scope('refunds.refund_day') }}
     group by refunds.refund_day, refunds.channel, refunds.country
 ),
 

@@ -1,3 +1,5 @@
+{{ config(changed_by={'fct_orders': 'ship_day'}) }}
+
 select
     orders.ship_day as date,
     'all' as dimension,

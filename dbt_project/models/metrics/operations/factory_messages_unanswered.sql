@@ -1,3 +1,5 @@
+{{ config(changed_by={'int_partner_questions': 'posted_day..answered_day', 'fct_factory_messages': []}) }}
+
 -- At the close of past days, from the record; on the clock's own day, what is open at the clock.
 with open_days as (
     select day.date::date as date

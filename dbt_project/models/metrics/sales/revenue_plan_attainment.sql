@@ -1,3 +1,5 @@
+{{ config(changed_by={'fct_revenue_plan_daily': 'date'}) }}
+
 select
     daily.date,
     'all' as dimension,

@@ -1,3 +1,5 @@
+{{ config(changed_by={'fct_business_health_daily': 'date'}) }}
+
 select
     scores.date,
     'all' as dimension,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='inventory_location_id',
+    scope='inventory_location_id',
+    changed_by={'inventory_by_location': 'id'},
     indexes=[{'columns': ['inventory_location_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_netsuite', 'inventory_by_location'), 'inventory_location_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_netsuite', 'inventory_by_location'), 'inventory_location_id') }}
+with changed as (
+    {{ live_rows(source('raw_netsuite', 'inventory_by_location')) }}
 )
 
 select
-    unparsed.id as inventory_location_id,
+    changed.id as inventory_location_id,
     i.item as item_id,
     i.location as location_id,
     coalesce(i.quantityonhand, 0) as on_hand,
@@ -19,11 +20,9 @@ select
     coalesce(i.quantitybackordered, 0) as backordered,
     i.reorderpoint as reorder_point,
     i.preferredstocklevel as preferred_stock,
-    i.leadtime as lead_time_days,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as i (
+    i.leadtime as lead_time_days
+from changed
+cross join jsonb_to_record(changed.payload) as i (
     item text,
     location text,
     quantityonhand numeric,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='item_id',
+    scope='item_id',
+    changed_by={'items': 'id'},
     indexes=[{'columns': ['item_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_netsuite', 'items'), 'item_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_netsuite', 'items'), 'item_id') }}
+with changed as (
+    {{ live_rows(source('raw_netsuite', 'items')) }}
 )
 
 select
-    unparsed.id as item_id,
+    changed.id as item_id,
     nullif(i.itemid, '') as sku,
     i.displayname as item_name,
     i.itemtype as item_type,
@@ -17,11 +18,9 @@ select
     i.averagecost as average_cost,
     i.vendor as supplier_id,
     i.leadtime as lead_time_days,
-    i.reorderpoint as reorder_point,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as i (
+    i.reorderpoint as reorder_point
+from changed
+cross join jsonb_to_record(changed.payload) as i (
     itemid text,
     displayname text,
     itemtype text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='purchase_order_line_id',
+    scope='purchase_order_line_id',
+    changed_by={'purchase_orders': 'id'},
     indexes=[{'columns': ['purchase_order_line_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_netsuite', 'purchase_orders'), 'purchase_order_line_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_netsuite', 'purchase_orders'), 'purchase_order_line_id') }}
+with changed as (
+    {{ live_rows(source('raw_netsuite', 'purchase_orders')) }}
 )
 
 select
-    unparsed.id as purchase_order_line_id,
+    changed.id as purchase_order_line_id,
     p.transaction as purchase_order_id,
     p.tranid as purchase_order_number,
     p.trandate as ordered_day,
@@ -22,11 +23,9 @@ select
     coalesce(p.quantityreceived, p.quantityshiprecv, 0) as quantity_received,
     coalesce(p.expectedreceiptdate, p.duedate) as expected_day,
     p.rate,
-    coalesce(p.isclosed, 'F') = 'T' as is_closed,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as p (
+    coalesce(p.isclosed, 'F') = 'T' as is_closed
+from changed
+cross join jsonb_to_record(changed.payload) as p (
     transaction text,
     tranid text,
     trandate date,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='transaction_line_id',
+    scope='transaction_line_id',
+    changed_by={'transaction_lines': 'id'},
     indexes=[{'columns': ['transaction_line_id'], 'unique': true}, {'columns': ['transaction_id']}],
-    pre_hook="{{ forget_unlike_raw(source('raw_netsuite', 'transaction_lines'), 'transaction_line_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_netsuite', 'transaction_lines'), 'transaction_line_id') }}
+with changed as (
+    {{ live_rows(source('raw_netsuite', 'transaction_lines')) }}
 )
 
 select
-    unparsed.id as transaction_line_id,
+    changed.id as transaction_line_id,
     l.transaction as transaction_id,
     l.linesequencenumber as line_number,
     l.item as item_id,
@@ -24,11 +25,9 @@ select
     l.location as location_id,
     coalesce(l.quantityshiprecv, 0) as quantity_shipped_or_received,
     coalesce(l.quantitybilled, 0) as quantity_billed,
-    coalesce(l.isclosed, 'F') = 'T' as is_closed,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as l (
+    coalesce(l.isclosed, 'F') = 'T' as is_closed
+from changed
+cross join jsonb_to_record(changed.payload) as l (
     transaction text,
     linesequencenumber bigint,
     item text,

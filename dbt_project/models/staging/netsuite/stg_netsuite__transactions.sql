@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='transaction_id',
+    scope='transaction_id',
+    changed_by={'transactions': 'id'},
     indexes=[{'columns': ['transaction_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_netsuite', 'transactions'), 'transaction_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_netsuite', 'transactions'), 'transaction_id') }}
+with changed as (
+    {{ live_rows(source('raw_netsuite', 'transactions')) }}
 )
 
 select
-    unparsed.id as transaction_id,
+    changed.id as transaction_id,
     t.tranid as transaction_number,
     t.type as transaction_type,
     t.trandate as transaction_day,
@@ -24,11 +25,9 @@ select
     t.postingperiod as accounting_period_id,
     nullif(t.otherrefnum, '') as shop_order_name,
     coalesce(t.posting, 'T') = 'T' as is_posting,
-    coalesce(t.voided, 'F') = 'T' as is_voided,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as t (
+    coalesce(t.voided, 'F') = 'T' as is_voided
+from changed
+cross join jsonb_to_record(changed.payload) as t (
     tranid text,
     type text,
     trandate date,

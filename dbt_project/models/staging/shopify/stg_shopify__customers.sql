@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='customer_id',
+    scope='customer_id',
+    changed_by={'customers': 'id'},
     indexes=[{'columns': ['customer_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_shopify', 'customers'), 'customer_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_shopify', 'customers'), 'customer_id') }}
+with changed as (
+    {{ live_rows(source('raw_shopify', 'customers')) }}
 )
 
 select
-    unparsed.id as customer_id,
+    changed.id as customer_id,
     c."createdAt" as created_at,
     c."updatedAt" as updated_at,
     c.state,
@@ -18,11 +19,9 @@ select
     (c."amountSpent" ->> 'amount')::numeric as vendor_amount_spent,
     c."amountSpent" ->> 'currencyCode' as currency,
     c."defaultAddress" ->> 'countryCodeV2' as country,
-    c."defaultAddress" ->> 'provinceCode' as province,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as c (
+    c."defaultAddress" ->> 'provinceCode' as province
+from changed
+cross join jsonb_to_record(changed.payload) as c (
     "createdAt" timestamptz,
     "updatedAt" timestamptz,
     state text,

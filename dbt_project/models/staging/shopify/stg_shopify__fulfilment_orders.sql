@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='fulfilment_order_id',
+    scope='fulfilment_order_id',
+    changed_by={'fulfillment_orders': 'id'},
     indexes=[{'columns': ['fulfilment_order_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_shopify', 'fulfillment_orders'), 'fulfilment_order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_shopify', 'fulfillment_orders'), 'fulfilment_order_id') }}
+with changed as (
+    {{ live_rows(source('raw_shopify', 'fulfillment_orders')) }}
 )
 
 select
-    unparsed.id as fulfilment_order_id,
+    changed.id as fulfilment_order_id,
     f."orderId" as order_id,
     f.status,
     f."requestStatus" as request_status,
@@ -20,12 +21,10 @@ select
     f."assignedLocation" -> 'location' ->> 'id' as location_id,
     f."assignedLocation" ->> 'name' as location_name,
     quantities.total_quantity,
-    quantities.remaining_quantity,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
+    quantities.remaining_quantity
+from changed
 cross join
-    jsonb_to_record(unparsed.payload) as f (
+    jsonb_to_record(changed.payload) as f (
         "orderId" text,
         status text,
         "requestStatus" text,

@@ -1,7 +1,8 @@
 {{ config(
+    unique_key='fulfilment_id',
+    scope='order_id',
+    changed_by={'orders': 'id', 'stg_shopify__orders': []},
     indexes=[{'columns': ['order_id']}],
-    pre_hook="{{ forget_unlike_parent(ref('stg_shopify__orders'), 'order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
 select
@@ -12,9 +13,7 @@ select
     fulfilments."updatedAt" as updated_at,
     fulfilments."inTransitAt" as in_transit_at,
     fulfilments."deliveredAt" as delivered_at,
-    fulfilments.location ->> 'id' as location_id,
-    orders._sync_id,
-    {{ child_version('orders') }} as _version
+    fulfilments.location ->> 'id' as location_id
 from {{ ref('stg_shopify__orders') }} as orders
 inner join {{ source('raw_shopify', 'orders') }} as raw on orders.order_id = raw.id
 cross join
@@ -29,4 +28,4 @@ cross join
     )
 where
     orders.fulfilment_count > 0
-    and {{ not_yet_built('orders', 'order_id') }}
+    and {{ in_scope('orders.order_id') }}

@@ -1,7 +1,8 @@
 {{ config(
+    unique_key='inventory_level_id',
+    scope='inventory_item_id',
+    changed_by={'inventory_items': 'id', 'stg_shopify__inventory_items': []},
     indexes=[{'columns': ['inventory_item_id']}],
-    pre_hook="{{ forget_unlike_parent(ref('stg_shopify__inventory_items'), 'inventory_item_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
 select
@@ -17,9 +18,7 @@ select
     quantities.reserved,
     quantities.damaged,
     quantities.safety_stock,
-    levels."updatedAt" as updated_at,
-    items._sync_id,
-    {{ child_version('items') }} as _version
+    levels."updatedAt" as updated_at
 from {{ ref('stg_shopify__inventory_items') }} as items
 inner join {{ source('raw_shopify', 'inventory_items') }} as raw on items.inventory_item_id = raw.id
 cross join
@@ -44,4 +43,4 @@ cross join
     ) as quantities
 where
     items.level_count > 0
-    and {{ not_yet_built('items', 'inventory_item_id') }}
+    and {{ in_scope('items.inventory_item_id') }}

@@ -1,20 +1,19 @@
 {{ config(
+    unique_key=['order_id', 'line_number'],
+    scope='order_id',
+    changed_by={'orders': 'id', 'stg_shopify__orders': []},
     indexes=[{'columns': ['order_id']}],
-    pre_hook="{{ forget_unlike_parent(ref('stg_shopify__orders'), 'order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
 with changed as (
     select
         orders.order_id,
-        orders._sync_id,
-        {{ child_version('orders') }} as _version,
         raw.payload
     from {{ ref('stg_shopify__orders') }} as orders
     inner join {{ source('raw_shopify', 'orders') }} as raw on orders.order_id = raw.id
     where
         orders.line_count > 0
-        and {{ not_yet_built('orders', 'order_id') }}
+        and {{ in_scope('orders.order_id') }}
 )
 
 select
@@ -45,8 +44,6 @@ select
             select sum({{ shop_money("tax -> 'priceSet'") }})
             from jsonb_array_elements(line.value -> 'taxLines') as tax
         )
-    end as tax_amount,
-    changed._sync_id,
-    changed._version
+    end as tax_amount
 from changed
 cross join jsonb_array_elements(changed.payload -> 'lineItems') with ordinality as line (value, position)

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='order_id',
+    scope='order_id',
+    changed_by={'orders': 'id'},
     indexes=[{'columns': ['order_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_shopify', 'orders'), 'order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_shopify', 'orders'), 'order_id') }}
+with changed as (
+    {{ live_rows(source('raw_shopify', 'orders')) }}
 )
 
 select
-    unparsed.id as order_id,
+    changed.id as order_id,
     o.name as order_name,
     o."createdAt" as created_at,
     coalesce(o."processedAt", o."createdAt") as processed_at,
@@ -40,11 +41,9 @@ select
     {{ shop_money('o."netPaymentSet"') }} as net_payment_amount,
     coalesce(jsonb_array_length(o."lineItems"), 0) as line_count,
     coalesce(jsonb_array_length(o.refunds), 0) as refund_count,
-    coalesce(jsonb_array_length(o.fulfillments), 0) as fulfilment_count,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as o (
+    coalesce(jsonb_array_length(o.fulfillments), 0) as fulfilment_count
+from changed
+cross join jsonb_to_record(changed.payload) as o (
     name text,
     "createdAt" timestamptz,
     "processedAt" timestamptz,

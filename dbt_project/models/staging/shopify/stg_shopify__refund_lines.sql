@@ -1,7 +1,8 @@
 {{ config(
+    unique_key='refund_line_id',
+    scope='order_id',
+    changed_by={'orders': 'id', 'stg_shopify__orders': []},
     indexes=[{'columns': ['order_id']}],
-    pre_hook="{{ forget_unlike_parent(ref('stg_shopify__orders'), 'order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
 select
@@ -12,9 +13,7 @@ select
     lines.quantity,
     lines."restockType" as restock_type,
     {{ shop_money('lines."subtotalSet"') }} as subtotal_amount,
-    {{ shop_money('lines."totalTaxSet"') }} as tax_amount,
-    orders._sync_id,
-    {{ child_version('orders') }} as _version
+    {{ shop_money('lines."totalTaxSet"') }} as tax_amount
 from {{ ref('stg_shopify__orders') }} as orders
 inner join {{ source('raw_shopify', 'orders') }} as raw on orders.order_id = raw.id
 cross join jsonb_to_recordset(raw.payload -> 'refunds') as refunds (id text, "refundLineItems" jsonb)
@@ -29,4 +28,4 @@ cross join
     )
 where
     orders.refund_count > 0
-    and {{ not_yet_built('orders', 'order_id') }}
+    and {{ in_scope('orders.order_id') }}

@@ -1,7 +1,8 @@
 {{ config(
+    unique_key='refund_id',
+    scope='order_id',
+    changed_by={'orders': 'id', 'stg_shopify__orders': []},
     indexes=[{'columns': ['order_id']}],
-    pre_hook="{{ forget_unlike_parent(ref('stg_shopify__orders'), 'order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
 select
@@ -18,9 +19,7 @@ select
             from jsonb_array_elements(refunds."orderAdjustments") as adjustment
         )
     end as adjustment_amount,
-    coalesce(jsonb_array_length(refunds."refundLineItems"), 0) as refund_line_count,
-    orders._sync_id,
-    {{ child_version('orders') }} as _version
+    coalesce(jsonb_array_length(refunds."refundLineItems"), 0) as refund_line_count
 from {{ ref('stg_shopify__orders') }} as orders
 inner join {{ source('raw_shopify', 'orders') }} as raw on orders.order_id = raw.id
 cross join
@@ -34,4 +33,4 @@ cross join
     )
 where
     orders.refund_count > 0
-    and {{ not_yet_built('orders', 'order_id') }}
+    and {{ in_scope('orders.order_id') }}

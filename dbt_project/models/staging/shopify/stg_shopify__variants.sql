@@ -1,7 +1,8 @@
 {{ config(
+    unique_key='variant_id',
+    scope='product_id',
+    changed_by={'products': 'id', 'stg_shopify__products': []},
     indexes=[{'columns': ['product_id']}],
-    pre_hook="{{ forget_unlike_parent(ref('stg_shopify__products'), 'product_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
 select
@@ -14,9 +15,7 @@ select
     variants."inventoryQuantity" as inventory_quantity,
     variants."inventoryItem" ->> 'id' as inventory_item_id,
     variants."createdAt" as created_at,
-    variants."updatedAt" as updated_at,
-    products._sync_id,
-    {{ child_version('products') }} as _version
+    variants."updatedAt" as updated_at
 from {{ ref('stg_shopify__products') }} as products
 inner join {{ source('raw_shopify', 'products') }} as raw on products.product_id = raw.id
 cross join
@@ -33,4 +32,4 @@ cross join
     )
 where
     products.variant_count > 0
-    and {{ not_yet_built('products', 'product_id') }}
+    and {{ in_scope('products.product_id') }}
