@@ -1,3 +1,5 @@
+{{ config(unique_key='message_id') }}
+
 -- Conversations in partners' channels in which the partner asked last: a thread is a conversation, and so is a message
 -- that nobody replied to. A question is answered by what one of our people says after it in the same conversation,
 -- or, as people do, plainly in the channel within half a day. What is neither a question nor an answer ("thanks")

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='competitor_price_id',
+    scope='competitor_price_id',
+    changed_by={'competitor_prices': 'id'},
     indexes=[{'columns': ['competitor_price_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_airtable', 'competitor_prices'), 'competitor_price_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_airtable', 'competitor_prices'), 'competitor_price_id') }}
+with changed as (
+    {{ live_rows(source('raw_airtable', 'competitor_prices')) }}
 )
 
 select
-    unparsed.id as competitor_price_id,
+    changed.id as competitor_price_id,
     r.base_id,
     r.record_id,
     r.competitor,
@@ -22,12 +23,10 @@ select
     r.in_stock as is_in_stock,
     r.url,
     {{ failed_formulas('r.problems') }} as failed_formulas,
-    r.created_time as created_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
+    r.created_time as created_at
+from changed
 cross join
-    jsonb_to_record(unparsed.payload) as r (
+    jsonb_to_record(changed.payload) as r (
         base_id text,
         record_id text,
         competitor text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='paid_media_spend_id',
+    scope='paid_media_spend_id',
+    changed_by={'paid_media_spend': 'id'},
     indexes=[{'columns': ['paid_media_spend_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_airtable', 'paid_media_spend'), 'paid_media_spend_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_airtable', 'paid_media_spend'), 'paid_media_spend_id') }}
+with changed as (
+    {{ live_rows(source('raw_airtable', 'paid_media_spend')) }}
 )
 
 select
-    unparsed.id as paid_media_spend_id,
+    changed.id as paid_media_spend_id,
     r.base_id,
     r.record_id,
     r.channel,
@@ -22,12 +23,10 @@ select
     r.conversions,
     r.conversion_value,
     {{ failed_formulas('r.problems') }} as failed_formulas,
-    r.created_time as created_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
+    r.created_time as created_at
+from changed
 cross join
-    jsonb_to_record(unparsed.payload) as r (
+    jsonb_to_record(changed.payload) as r (
         base_id text,
         record_id text,
         channel text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='review_id',
+    scope='review_id',
+    changed_by={'product_reviews': 'id'},
     indexes=[{'columns': ['review_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_airtable', 'product_reviews'), 'review_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_airtable', 'product_reviews'), 'review_id') }}
+with changed as (
+    {{ live_rows(source('raw_airtable', 'product_reviews')) }}
 )
 
 select
-    unparsed.id as review_id,
+    changed.id as review_id,
     r.base_id,
     r.record_id,
     r.sku,
@@ -23,12 +24,10 @@ select
     r.helpful_count,
     r.order_number,
     {{ failed_formulas('r.problems') }} as failed_formulas,
-    r.created_time as created_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
+    r.created_time as created_at
+from changed
 cross join
-    jsonb_to_record(unparsed.payload) as r (
+    jsonb_to_record(changed.payload) as r (
         base_id text,
         record_id text,
         sku text,

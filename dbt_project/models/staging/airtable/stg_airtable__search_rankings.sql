@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='search_ranking_id',
+    scope='search_ranking_id',
+    changed_by={'search_rankings': 'id'},
     indexes=[{'columns': ['search_ranking_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_airtable', 'search_rankings'), 'search_ranking_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_airtable', 'search_rankings'), 'search_ranking_id') }}
+with changed as (
+    {{ live_rows(source('raw_airtable', 'search_rankings')) }}
 )
 
 select
-    unparsed.id as search_ranking_id,
+    changed.id as search_ranking_id,
     r.base_id,
     r.record_id,
     r.keyword,
@@ -20,12 +21,10 @@ select
     r.url,
     r.search_volume,
     {{ failed_formulas('r.problems') }} as failed_formulas,
-    r.created_time as created_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
+    r.created_time as created_at
+from changed
 cross join
-    jsonb_to_record(unparsed.payload) as r (
+    jsonb_to_record(changed.payload) as r (
         base_id text,
         record_id text,
         keyword text,

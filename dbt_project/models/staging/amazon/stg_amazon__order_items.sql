@@ -1,20 +1,19 @@
 {{ config(
+    unique_key=['order_id', 'item_number'],
+    scope='order_id',
+    changed_by={'orders': 'id', 'stg_amazon__orders': []},
     indexes=[{'columns': ['order_id']}],
-    pre_hook="{{ forget_unlike_parent(ref('stg_amazon__orders'), 'order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
 with changed as (
     select
         orders.order_id,
-        orders._sync_id,
-        {{ child_version('orders') }} as _version,
         raw.payload
     from {{ ref('stg_amazon__orders') }} as orders
     inner join {{ source('raw_amazon', 'orders') }} as raw on orders.order_id = raw.id
     where
         orders.item_count > 0
-        and {{ not_yet_built('orders', 'order_id') }}
+        and {{ in_scope('orders.order_id') }}
 )
 
 select
@@ -33,8 +32,6 @@ select
     {{ amazon_proceeds("(item.value -> 'proceeds')", 'ITEM') }} as sales_amount,
     {{ amazon_proceeds("(item.value -> 'proceeds')", 'DISCOUNT') }} as promotion_amount,
     {{ amazon_proceeds("(item.value -> 'proceeds')", 'TAX') }} as tax_amount,
-    (item.value -> 'proceeds' -> 'proceedsTotal' ->> 'amount')::numeric as total_amount,
-    changed._sync_id,
-    changed._version
+    (item.value -> 'proceeds' -> 'proceedsTotal' ->> 'amount')::numeric as total_amount
 from changed
 cross join jsonb_array_elements(changed.payload -> 'orderItems') with ordinality as item (value, position)

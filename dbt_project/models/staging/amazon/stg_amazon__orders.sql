@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='order_id',
+    scope='order_id',
+    changed_by={'orders': 'id'},
     indexes=[{'columns': ['order_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_amazon', 'orders'), 'order_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_amazon', 'orders'), 'order_id') }}
+with changed as (
+    {{ live_rows(source('raw_amazon', 'orders')) }}
 )
 
 select
-    unparsed.id as order_id,
+    changed.id as order_id,
     (
         select min(alias_of ->> 'aliasId') from jsonb_array_elements(coalesce(o."orderAliases", '[]')) as alias_of
         where alias_of ->> 'aliasType' = 'SELLER_ORDER_ID'
@@ -36,11 +37,9 @@ select
     {{ amazon_proceeds('o.proceeds', 'SHIPPING') }} as shipping_amount,
     {{ amazon_proceeds('o.proceeds', 'TAX') }} as tax_amount,
     {{ amazon_proceeds('o.proceeds', 'DISCOUNT') }} as promotion_amount,
-    coalesce(jsonb_array_length(o."orderItems"), 0) as item_count,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as o (
+    coalesce(jsonb_array_length(o."orderItems"), 0) as item_count
+from changed
+cross join jsonb_to_record(changed.payload) as o (
     "orderAliases" jsonb,
     "createdTime" timestamptz,
     "lastUpdatedTime" timestamptz,

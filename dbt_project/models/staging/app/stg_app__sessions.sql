@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='session_id',
+    scope='session_id',
+    changed_by={'sessions': 'id'},
     indexes=[{'columns': ['session_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_app', 'sessions'), 'session_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_app', 'sessions'), 'session_id') }}
+with changed as (
+    {{ live_rows(source('raw_app', 'sessions')) }}
 )
 
 select
-    unparsed.id as session_id,
+    changed.id as session_id,
     s.user_id,
     s.platform,
     s.app_version,
@@ -18,11 +19,9 @@ select
     s.ended_at,
     case
         when s.ended_at >= s.started_at then extract(epoch from s.ended_at - s.started_at)::numeric
-    end as duration_seconds,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as s (
+    end as duration_seconds
+from changed
+cross join jsonb_to_record(changed.payload) as s (
     user_id text,
     platform text,
     app_version text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='subscription_id',
+    scope='subscription_id',
+    changed_by={'subscriptions': 'id'},
     indexes=[{'columns': ['subscription_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_app', 'subscriptions'), 'subscription_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_app', 'subscriptions'), 'subscription_id') }}
+with changed as (
+    {{ live_rows(source('raw_app', 'subscriptions')) }}
 )
 
 select
-    unparsed.id as subscription_id,
+    changed.id as subscription_id,
     s.user_id,
     s.plan,
     lower(s.status) as status,
@@ -22,11 +23,9 @@ select
     s.current_period_start,
     s.current_period_end,
     s.canceled_at,
-    nullif(s.cancel_reason, '') as cancel_reason,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as s (
+    nullif(s.cancel_reason, '') as cancel_reason
+from changed
+cross join jsonb_to_record(changed.payload) as s (
     user_id text,
     plan text,
     status text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='ticket_id',
+    scope='ticket_id',
+    changed_by={'tickets': 'id'},
     indexes=[{'columns': ['ticket_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_app', 'tickets'), 'ticket_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_app', 'tickets'), 'ticket_id') }}
+with changed as (
+    {{ live_rows(source('raw_app', 'tickets')) }}
 )
 
 select
-    unparsed.id as ticket_id,
+    changed.id as ticket_id,
     t.user_id,
     t.subject,
     lower(t.status) as status,
@@ -18,11 +19,9 @@ select
     t.created_at,
     t.updated_at,
     t.first_response_at,
-    t.resolved_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as t (
+    t.resolved_at
+from changed
+cross join jsonb_to_record(changed.payload) as t (
     user_id text,
     subject text,
     status text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='user_id',
+    scope='user_id',
+    changed_by={'users': 'id'},
     indexes=[{'columns': ['user_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_app', 'users'), 'user_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_app', 'users'), 'user_id') }}
+with changed as (
+    {{ live_rows(source('raw_app', 'users')) }}
 )
 
 select
-    unparsed.id as user_id,
+    changed.id as user_id,
     u.role,
     u.signup_source,
     nullif(upper(trim(u.country)), '') as country,
@@ -20,11 +21,9 @@ select
     u.created_at,
     u.updated_at,
     u.last_seen_at,
-    u.deleted_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as u (
+    u.deleted_at
+from changed
+cross join jsonb_to_record(changed.payload) as u (
     role text,
     signup_source text,
     country text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='comment_id',
+    scope='comment_id',
+    changed_by={'comments': 'id'},
     indexes=[{'columns': ['comment_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_github', 'comments'), 'comment_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_github', 'comments'), 'comment_id') }}
+with changed as (
+    {{ live_rows(source('raw_github', 'comments')) }}
 )
 
 select
-    unparsed.id as comment_id,
+    changed.id as comment_id,
     c.repository,
     c.issue_number,
     c."user" ->> 'login' as author,
@@ -18,11 +19,9 @@ select
     coalesce(c.body, '') as body,
     c.created_at,
     c.updated_at,
-    c.updated_at > c.created_at as is_edited,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as c (
+    c.updated_at > c.created_at as is_edited
+from changed
+cross join jsonb_to_record(changed.payload) as c (
     repository text,
     issue_number int,
     "user" jsonb,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='event_id',
+    scope='event_id',
+    changed_by={'events': 'id'},
     indexes=[{'columns': ['event_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_github', 'events'), 'event_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_github', 'events'), 'event_id') }}
+with changed as (
+    {{ live_rows(source('raw_github', 'events')) }}
 )
 
 select
-    unparsed.id as event_id,
+    changed.id as event_id,
     e.repository,
     (e.issue ->> 'id') as issue_id,
     (e.issue ->> 'number')::int as issue_number,
@@ -23,11 +24,9 @@ select
     e.rename ->> 'from' as renamed_from,
     e.rename ->> 'to' as renamed_to,
     e.state_reason,
-    e.lock_reason,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload) as e (
+    e.lock_reason
+from changed
+cross join jsonb_to_record(changed.payload) as e (
     repository text,
     issue jsonb,
     event text,

@@ -1,16 +1,17 @@
 {{ config(
+    unique_key='issue_id',
+    scope='issue_id',
+    changed_by={'issues': 'id'},
     indexes=[{'columns': ['issue_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_github', 'issues'), 'issue_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
 -- GitHub lists pull requests among the issues; the key pull_request tells them apart.
-with unparsed as (
-    {{ unparsed(source('raw_github', 'issues'), 'issue_id') }}
+with changed as (
+    {{ live_rows(source('raw_github', 'issues')) }}
 )
 
 select
-    unparsed.id as issue_id,
+    changed.id as issue_id,
     i.repository,
     i.number as issue_number,
     i.title,
@@ -35,12 +36,10 @@ select
     i.updated_at,
     i.closed_at,
     i.closed_by ->> 'login' as closed_by,
-    i.html_url as url,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
+    i.html_url as url
+from changed
 cross join
-    jsonb_to_record(unparsed.payload) as i (
+    jsonb_to_record(changed.payload) as i (
         repository text,
         number int,
         title text,
@@ -64,4 +63,4 @@ cross join
         closed_by jsonb,
         html_url text
     )
-where not unparsed.payload ? 'pull_request'
+where not changed.payload ? 'pull_request'

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='pull_request_id',
+    scope='pull_request_id',
+    changed_by={'issues': 'id'},
     indexes=[{'columns': ['pull_request_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_github', 'issues'), 'pull_request_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_github', 'issues'), 'pull_request_id') }}
+with changed as (
+    {{ live_rows(source('raw_github', 'issues')) }}
 )
 
 select
-    unparsed.id as pull_request_id,
+    changed.id as pull_request_id,
     p.repository,
     p.number as pull_request_number,
     p.title,
@@ -26,12 +27,10 @@ select
     p.created_at,
     p.updated_at,
     p.closed_at,
-    p.html_url as url,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
+    p.html_url as url
+from changed
 cross join
-    jsonb_to_record(unparsed.payload) as p (
+    jsonb_to_record(changed.payload) as p (
         repository text,
         number int,
         title text,
@@ -49,4 +48,4 @@ cross join
         closed_at timestamptz,
         html_url text
     )
-where unparsed.payload ? 'pull_request'
+where changed.payload ? 'pull_request'

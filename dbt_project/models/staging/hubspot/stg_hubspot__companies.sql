@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='company_id',
+    scope='company_id',
+    changed_by={'companies': 'id'},
     indexes=[{'columns': ['company_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_hubspot', 'companies'), 'company_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_hubspot', 'companies'), 'company_id') }}
+with changed as (
+    {{ live_rows(source('raw_hubspot', 'companies')) }}
 )
 
 select
-    unparsed.id as company_id,
+    changed.id as company_id,
     p.name as company_name,
     p.domain,
     p.country,
@@ -20,11 +21,9 @@ select
     p.numberofemployees as employee_count,
     p.notes_last_contacted as last_contacted_at,
     p.createdate as created_at,
-    p.hs_lastmodifieddate as updated_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload -> 'properties') as p (
+    p.hs_lastmodifieddate as updated_at
+from changed
+cross join jsonb_to_record(changed.payload -> 'properties') as p (
     name text,
     domain text,
     country text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='contact_id',
+    scope='contact_id',
+    changed_by={'contacts': 'id'},
     indexes=[{'columns': ['contact_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_hubspot', 'contacts'), 'contact_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_hubspot', 'contacts'), 'contact_id') }}
+with changed as (
+    {{ live_rows(source('raw_hubspot', 'contacts')) }}
 )
 
 select
-    unparsed.id as contact_id,
+    changed.id as contact_id,
     nullif(concat_ws(' ', p.firstname, p.lastname), '') as contact_name,
     p.jobtitle as job_title,
     p.company as company_name,
@@ -22,11 +23,9 @@ select
     p.num_contacted_notes as contact_count,
     coalesce(p.hs_last_sales_activity_timestamp, p.notes_last_contacted) as last_contacted_at,
     p.createdate as created_at,
-    p.lastmodifieddate as updated_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload -> 'properties') as p (
+    p.lastmodifieddate as updated_at
+from changed
+cross join jsonb_to_record(changed.payload -> 'properties') as p (
     firstname text,
     lastname text,
     jobtitle text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='deal_id',
+    scope='deal_id',
+    changed_by={'deals': 'id'},
     indexes=[{'columns': ['deal_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_hubspot', 'deals'), 'deal_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_hubspot', 'deals'), 'deal_id') }}
+with changed as (
+    {{ live_rows(source('raw_hubspot', 'deals')) }}
 )
 
 select
-    unparsed.id as deal_id,
+    changed.id as deal_id,
     p.dealname as deal_name,
     p.pipeline as pipeline_id,
     p.dealstage as stage_id,
@@ -29,11 +30,9 @@ select
     p.num_associated_contacts as associated_contact_count,
     coalesce(p.hs_last_sales_activity_timestamp, p.notes_last_contacted) as last_contacted_at,
     p.createdate as created_at,
-    p.hs_lastmodifieddate as updated_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload -> 'properties') as p (
+    p.hs_lastmodifieddate as updated_at
+from changed
+cross join jsonb_to_record(changed.payload -> 'properties') as p (
     dealname text,
     pipeline text,
     dealstage text,

@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='ticket_id',
+    scope='ticket_id',
+    changed_by={'tickets': 'id'},
     indexes=[{'columns': ['ticket_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_hubspot', 'tickets'), 'ticket_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_hubspot', 'tickets'), 'ticket_id') }}
+with changed as (
+    {{ live_rows(source('raw_hubspot', 'tickets')) }}
 )
 
 select
-    unparsed.id as ticket_id,
+    changed.id as ticket_id,
     p.subject,
     p.content as ticket_text,
     p.hs_pipeline as pipeline_id,
@@ -22,11 +23,9 @@ select
     p.first_agent_reply_date as first_reply_at,
     p.closed_date as closed_at,
     p.createdate as created_at,
-    p.hs_lastmodifieddate as updated_at,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
-cross join jsonb_to_record(unparsed.payload -> 'properties') as p (
+    p.hs_lastmodifieddate as updated_at
+from changed
+cross join jsonb_to_record(changed.payload -> 'properties') as p (
     subject text,
     content text,
     hs_pipeline text,

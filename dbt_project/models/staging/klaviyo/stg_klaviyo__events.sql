@@ -1,15 +1,16 @@
 {{ config(
+    unique_key='event_id',
+    scope='event_id',
+    changed_by={'events': 'id'},
     indexes=[{'columns': ['event_id'], 'unique': true}],
-    pre_hook="{{ forget_unlike_raw(source('raw_klaviyo', 'events'), 'event_id') }}",
-    post_hook="{{ analyze_when_new() }}",
 ) }}
 
-with unparsed as (
-    {{ unparsed(source('raw_klaviyo', 'events'), 'event_id') }}
+with changed as (
+    {{ live_rows(source('raw_klaviyo', 'events')) }}
 )
 
 select
-    unparsed.id as event_id,
+    changed.id as event_id,
     e.datetime as occurred_at,
     e.metric_id,
     e.metric_name,
@@ -34,12 +35,10 @@ select
     e.attributions -> 0 ->> 'campaign_message_id' as campaign_message_id,
     e.attributions -> 0 ->> 'flow_id' as flow_id,
     e.attributions -> 0 ->> 'flow_message_id' as flow_message_id,
-    coalesce(jsonb_array_length(e.attributions) > 0, false) as is_attributed,
-    unparsed._sync_id,
-    unparsed._version
-from unparsed
+    coalesce(jsonb_array_length(e.attributions) > 0, false) as is_attributed
+from changed
 cross join
-    jsonb_to_record(unparsed.payload) as e (
+    jsonb_to_record(changed.payload) as e (
         datetime timestamptz,
         metric_id text,
         metric_name text,
