@@ -7,7 +7,7 @@ Belongs here: its endpoints. Does not belong here: doing what they ask (`server.
   GET  /environment               the settings that point the product at this sandbox
   GET  /ledger?vendor=&kind=&run=&since=&limit=   entries (kind=request: calls; other kinds: effects)
   GET  /ledger/summary            counts by vendor
-  GET  /incidents                 what was planted in the company
+  GET  /incidents                 what was planted in the company, in every system's part of its story
   GET|POST|DELETE /faults         the armed faults; arm one; take all away (or ?id=)
   GET|POST /clock                 {"now": ISO, "ticking"?: bool, "company"?: "follow"|"keep"}
   POST /profile                   {"profile": "generous"|"standard"|"restricted"}
@@ -89,7 +89,10 @@ class Control:
         return self._sandbox.ledger.summary()
 
     async def _incidents(self, request: Request) -> Any:
-        return [dataclasses.asdict(incident) for incident in self._sandbox.company.incidents]
+        from sandbox.company.planted import planted
+
+        found = await anyio.to_thread.run_sync(planted, self._sandbox.company)
+        return [dataclasses.asdict(incident) for incident in found]
 
     async def _faults(self, request: Request) -> Any:
         return [fault.to_json() for fault in self._sandbox.faults.armed()]

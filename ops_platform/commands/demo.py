@@ -109,33 +109,22 @@ def sandbox(scenario: Scenario) -> Iterator[str]:
                 process.wait()
 
 
+def _environment_of(url: str) -> dict[str, str]:
+    """The settings with which the sandbox at `url` is reached, as it says itself."""
+    import httpx
+
+    answer = httpx.get(f"{url}/_sandbox/environment", timeout=30, trust_env=False)
+    answer.raise_for_status()
+    return {str(name): str(value) for name, value in answer.json().items()}
+
+
 def point_settings_at(url: str, scenario: Scenario) -> None:
     """Make this process's settings those of the demo: only the sandbox's credentials, nobody's own."""
     for name in list(os.environ):
         if name.startswith(_VENDOR_PREFIXES):
             del os.environ[name]
     blank = {name: "" for name in _names_in(PROJECT_ROOT / ".env") if name.startswith(_VENDOR_PREFIXES)}
-    company = {
-        "SHOPIFY_SHOP": "demo-shop",
-        "SHOPIFY_CLIENT_ID": "sandbox-client",
-        "SHOPIFY_CLIENT_SECRET": "sandbox-secret",
-        "SHOPIFY_BASE_URL": url,
-        "SLACK_BOT_TOKEN": "xoxb-sandbox",
-        "SLACK_BASE_URL": url,
-        "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
-        "SLACK_CHANNEL_TEAM": "C0TEAM",
-        "SLACK_CHANNEL_ALERTS": "C0ALERT",
-        "ANTHROPIC_API_KEY": "sk-ant-sandbox",
-        "ANTHROPIC_BASE_URL": url,
-    }
-    netsuite = {
-        "NETSUITE_ACCOUNT_ID": "1234567_SB1",
-        "NETSUITE_CLIENT_ID": "sandbox-netsuite",
-        "NETSUITE_CERTIFICATE_ID": "sandbox-cert",
-        "NETSUITE_PRIVATE_KEY": str(scenario.home / "sandbox" / "netsuite_private_key.pem"),
-        "NETSUITE_BASE_URL": url,
-    }
-    os.environ.update(blank | company | (netsuite if scenario.orders is None else {}))
+    os.environ.update(blank | _environment_of(url))
     os.environ.update(
         OPS_ENV="demo",
         OPS_HOME=str(scenario.home),
