@@ -75,7 +75,12 @@ config:
                 {%- set given_sql = narrowed(whole_sql, plan.extent) -%}
             {%- endif -%}
             {%- do run_query(get_create_table_as_sql(True, given, given_sql)) -%}
-            {%- do process_schema_changes('fail', given, existing) -%}
+            {%- if plan.redefined -%}
+                {%- do take_over_columns(target_relation, given) -%}
+                {%- do add_missing_indexes(target_relation) -%}
+            {%- else -%}
+                {%- do process_schema_changes('fail', given, existing) -%}
+            {%- endif -%}
             {%- call statement('main') -%}
                 {{ write_what_differs(target_relation, given, keys, none if plan.whole else scope, plan.extent) }}
             {%- endcall -%}
@@ -107,7 +112,7 @@ config:
     {{ return(stamps) }}
 {%- endmacro %}
 
-{#- What to build: {whole}, {nothing} or {values: a SQL array of scope values}. -#}
+{#- What to build: {whole}, {nothing} or {extent: a SQL array of scope values}, and whether the definition changed. -#}
 {% macro scope_to_build(name, scope, definition, parents, stamps, today) -%}
     {%- set remembered = {} -%}
     {%- set known = {'definition': none} -%}
@@ -139,24 +144,53 @@ config:
     {%- endif -%}
     {%- if why -%}
         {%- do log('whole ' ~ name ~ ': ' ~ why | join(', ')) -%}
-        {{ return({'whole': true, 'nothing': false, 'extent': none}) }}
+        {{ return({'whole': true, 'nothing': false, 'extent': none, 'redefined': 'definition' in why}) }}
     {%- endif -%}
     {%- if not scope or not sources -%}
-        {{ return({'whole': false, 'nothing': true, 'extent': none}) }}
+        {{ return({'whole': false, 'nothing': true, 'extent': none, 'redefined': false}) }}
     {%- endif -%}
     {%- set found = run_query("select value from (" ~ sources | join(' union ') ~ ") as changed (value)") -%}
     {%- set values = found.columns[0].values() | list -%}
     {%- if none in values -%}
         {%- do log('whole ' ~ name ~ ': too much changed') -%}
-        {{ return({'whole': true, 'nothing': false, 'extent': none}) }}
+        {{ return({'whole': true, 'nothing': false, 'extent': none, 'redefined': false}) }}
     {%- endif -%}
     {%- if not values -%}
-        {{ return({'whole': false, 'nothing': true, 'extent': none}) }}
+        {{ return({'whole': false, 'nothing': true, 'extent': none, 'redefined': false}) }}
     {%- endif -%}
     {%- set type = run_query("select format_type(atttypid, atttypmod) from pg_attribute where attrelid = to_regclass('" ~ this ~ "') and attname = '" ~ scope ~ "'").columns[0].values()[0] -%}
     {%- set quoted = [] -%}
     {%- for value in values -%}{%- do quoted.append("'" ~ value | replace("'", "''") ~ "'") -%}{%- endfor -%}
-    {{ return({'whole': false, 'nothing': false, 'extent': "array[" ~ quoted | join(',') ~ "]::" ~ type ~ "[]"}) }}
+    {{ return({'whole': false, 'nothing': false, 'extent': "array[" ~ quoted | join(',') ~ "]::" ~ type ~ "[]", 'redefined': false}) }}
+{%- endmacro %}
+
+{#- A model that was written anew may have other columns: the standing table takes them over. Views below that read a
+    column that is gone go with it, and are made again when their turn comes. -#}
+{% macro take_over_columns(target, given) -%}
+    {%- set standing = {} -%}
+    {%- for column in adapter.get_columns_in_relation(target) -%}{%- do standing.update({column.name: column.data_type}) -%}{%- endfor -%}
+    {%- set wanted = {} -%}
+    {%- for column in adapter.get_columns_in_relation(given) -%}{%- do wanted.update({column.name: column.data_type}) -%}{%- endfor -%}
+    {%- set changes = [] -%}
+    {%- for name, type in standing.items() if wanted.get(name) != type -%}
+        {%- do changes.append('drop column ' ~ adapter.quote(name) ~ ' cascade') -%}
+    {%- endfor -%}
+    {%- for name, type in wanted.items() if standing.get(name) != type -%}
+        {%- do changes.append('add column ' ~ adapter.quote(name) ~ ' ' ~ type) -%}
+    {%- endfor -%}
+    {%- if changes -%}
+        {%- do run_query('alter table ' ~ target ~ ' ' ~ changes | join(', ')) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro add_missing_indexes(target) -%}
+    {%- set standing = [] -%}
+    {%- for row in run_query("select (select string_agg(attname, ',' order by place) from unnest(indkey::smallint[]) with ordinality as part (number, place) join pg_attribute on attrelid = indrelid and attnum = number) from pg_index where indrelid = to_regclass('" ~ target ~ "')") -%}
+        {%- do standing.append(row[0]) -%}
+    {%- endfor -%}
+    {%- for index in config.get('indexes', []) if index.columns | join(',') not in standing -%}
+        {%- do run_query(get_create_index_sql(target, index)) -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 {#- Delete what is not given any more, insert what is new; touch nothing that is the same. -#}

@@ -1,3 +1,7 @@
+-- Public tables are published from candidates now; what dbt kept under these names before is derived and goes.
+drop schema if exists marts cascade;
+drop schema if exists metrics cascade;
+
 -- The change log of the warehouse: which values changed in which table, so that a model computes only what they touch.
 
 create table ops.row_changes (
