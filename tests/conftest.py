@@ -24,6 +24,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
+# Files that look at the same demo run: one process runs it for all of them.
+ONE_DEMO = ("tests/cycle/test_cycle.py", "tests/cycle/test_one_story.py")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spread whole files over the processes, and files of one expensive fixture together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFixture(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return ONE_DEMO[0] if file in ONE_DEMO else file
+
+    return ByFixture(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 SHARED = Path(os.environ.get("OPS_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 SCHEMAS = Path(os.environ.get("OPS_SCHEMAS", SHARED / "schemas"))
 
