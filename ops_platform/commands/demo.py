@@ -30,7 +30,7 @@ from ops_platform.settings import PROJECT_ROOT, get_settings, reset_settings
 COMPANY_CLOCK = "2026-11-20T06:00:00-05:00"
 SEED = 7
 SANDBOX_START_SECONDS = 120
-_VENDOR_PREFIXES = ("SHOPIFY_", "NETSUITE_", "SLACK_", "ANTHROPIC_", "HUBSPOT_", "AIRTABLE_", "KLAVIYO_", "GITHUB_",
+VENDOR_PREFIXES = ("SHOPIFY_", "NETSUITE_", "SLACK_", "ANTHROPIC_", "HUBSPOT_", "AIRTABLE_", "KLAVIYO_", "GITHUB_",
                     "AMAZON_", "APP_DATABASE_", "SMTP_")  # fmt: skip
 
 
@@ -121,9 +121,9 @@ def _environment_of(url: str) -> dict[str, str]:
 def point_settings_at(url: str, scenario: Scenario) -> None:
     """Make this process's settings those of the demo: only the sandbox's credentials, nobody's own."""
     for name in list(os.environ):
-        if name.startswith(_VENDOR_PREFIXES):
+        if name.startswith(VENDOR_PREFIXES):
             del os.environ[name]
-    blank = {name: "" for name in _names_in(PROJECT_ROOT / ".env") if name.startswith(_VENDOR_PREFIXES)}
+    blank = {name: "" for name in _names_in(PROJECT_ROOT / ".env") if name.startswith(VENDOR_PREFIXES)}
     os.environ.update(blank | _environment_of(url))
     os.environ.update(
         OPS_ENV="demo",
