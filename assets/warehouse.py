@@ -9,6 +9,7 @@ failing checks, so that what reads it still runs and says since when the numbers
 
 import shutil
 from collections.abc import Iterator, Mapping, Set
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import Any
@@ -31,6 +32,7 @@ from ops_platform.warehouse.dbt import DBT_PROJECT, prepare_manifest
 from resources.postgres import WarehouseResource
 
 _LAYERS = ("staging", "intermediate", "marts", "metrics")
+BUILD_WAIT_SECONDS = 900
 
 
 class WarehouseTranslator(DagsterDbtTranslator):
@@ -97,16 +99,28 @@ def warehouse_assets() -> AssetsDefinition:
 
 def build_selected(context: AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource) -> Iterator[Any]:
     """Build and test the selected models, unless nothing they read has changed since they were built."""
+    with (
+        warehouse.connect() as holder,
+        # A build that the analyst started is waited for: the morning's numbers are late rather than missing.
+        _turn(holder, context.run_id),
+    ):
+        yield from _build_alone(context, dbt, warehouse)
+
+
+def _turn(connection: Any, run_id: str) -> AbstractContextManager[None]:
+    """The right to build, on a connection that does nothing else."""
+    from ops_platform.warehouse.build import build_lock
+
+    connection.autocommit = True
+    connection.execute("select set_config('application_name', %s, false)", (f"dagster run {run_id[:8]}",))
+    return build_lock(connection, wait_seconds=BUILD_WAIT_SECONDS)
+
+
+def _build_alone(context: AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource) -> Iterator[Any]:
     from ops_platform.database.roles import ensure_roles
     from ops_platform.fleet.publish import publish
-    from ops_platform.warehouse.dbt import (
-        MANIFEST,
-        build_fingerprint,
-        connection_environment,
-        last_good_fingerprint,
-    )
-    from ops_platform.warehouse.publication import public_models
-    from ops_platform.warehouse.publication import publish as publish_models
+    from ops_platform.warehouse.build import describe, settle
+    from ops_platform.warehouse.dbt import build_fingerprint, connection_environment, last_good_fingerprint
     from resources.vendors import VENDORS
 
     fleet = get_fleet()
@@ -139,29 +153,22 @@ def build_selected(context: AssetExecutionContext, dbt: DbtCliResource, warehous
             if (made := _key_of(context, event)) is not None:
                 emitted.add(made)
             yield event
-        summary = _summary(invocation)
+        passed = invocation.is_successful()
+        with warehouse.connect() as connection:
+            outcome = settle(
+                connection, invocation.target_path, run_id=context.run_id, fingerprint=fingerprint, started=started,
+                now=clock.now(), passed=passed, only={key.path[-1] for key in context.selected_asset_keys},
+            )  # fmt: skip
+            verdict = outcome.verdict
+            progress.report(
+                f"warehouse: nothing was published: {verdict.why_not}"
+                if outcome.publication is None
+                else f"warehouse: {describe(outcome.publication, outcome.tables)}"
+            )
+            ensure_roles(connection, fleet.bots, [f"raw_{vendor}" for vendor in VENDORS])
     finally:
         shutil.rmtree(invocation.target_path, ignore_errors=True)
-    succeeded = invocation.is_successful()
-    with warehouse.connect() as connection:
-        build = connection.execute(
-            "insert into ops.warehouse_builds (run_id, fingerprint, status, started_at, finished_at, models, tests,"
-            " failures, warnings) values (%s, %s, %s, %s, %s, %s, %s, %s, %s) returning id",
-            (
-                context.run_id, fingerprint, "succeeded" if succeeded else "failed", started, datetime.now(UTC),
-                summary["models"], summary["tests"], summary["failures"], summary["warnings"],
-            ),
-        ).fetchone()  # fmt: skip
-        connection.commit()
-        if succeeded and build is not None:
-            names = {key.path[-1] for key in context.selected_asset_keys}
-            models = [model for model in public_models(MANIFEST) if model.name in names]
-            publication = publish_models(connection, models, clock.now(), build_id=build[0])
-            progress.report(
-                f"warehouse: publication {publication.id}, {len(publication.changed)} of {len(models)} tables changed"
-            )
-        ensure_roles(connection, fleet.bots, [f"raw_{vendor}" for vendor in VENDORS])
-    progress.report(f"warehouse: {summary['models']} models, {summary['tests']} tests, {summary['failures']} failures")
+    progress.report(f"warehouse: {verdict.models} models, {verdict.tests} tests, {verdict.failures} failures")
     for key in in_order(context.assets_def, context.selected_asset_keys - emitted):
         yield MaterializeResult(
             asset_key=key, metadata={"build": "kept", "reason": "not built this time: see the checks"}
@@ -182,18 +189,3 @@ def _key_of(context: AssetExecutionContext, event: Any) -> AssetKey | None:
     if isinstance(event, MaterializeResult) and not isinstance(event, AssetCheckResult):
         return event.asset_key
     return None
-
-
-def _summary(invocation: Any) -> dict[str, int]:
-    """Counts from dbt's own run results."""
-    try:
-        results = invocation.get_artifact("run_results.json")["results"]
-    except (FileNotFoundError, KeyError, ValueError):
-        return {"models": 0, "tests": 0, "failures": 1, "warnings": 0}
-    kinds = [str(item["unique_id"]).split(".", 1)[0] for item in results]
-    return {
-        "models": sum(kind in ("model", "seed", "snapshot") for kind in kinds),
-        "tests": sum(kind in ("test", "unit_test") for kind in kinds),
-        "failures": sum(item["status"] in ("error", "fail", "runtime error") for item in results),
-        "warnings": sum(item["status"] == "warn" for item in results),
-    }

@@ -52,13 +52,14 @@ HeaderMaker = Callable[[], Mapping[str, str]]
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the other side said. `data` is the decoded JSON (None where there was none); `size` in bytes;
-    header names are in lower case."""
+    header names are in lower case. `broken` is JSON that did not arrive whole."""
 
     status: int
     headers: Mapping[str, str]
     data: Any
     size: int
     excerpt: str = ""
+    broken: bool = False
 
 
 # -- JSON -----------------------------------------------------------------------------------------------
@@ -192,6 +193,9 @@ class HttpClient:
             if content is not None:
                 made.setdefault("Content-Type", "application/json; charset=utf-8")
             answer = self._send(method, path, params, content, form, made, exact_decimals)
+            if answer.broken:
+                # A refusal that did not arrive whole says nothing: not even that it is one.
+                raise TransientFailure(f"{self.vendor}: {answer.excerpt}", retry_after=retry_after(answer.headers))
             if judge is not None:
                 judge(answer)
             if answer.status >= 400:
@@ -332,7 +336,7 @@ class HttpClient:
         except (ValueError, RecursionError) as error:
             problem = str(error)[:120]
             text = f"the answer (status {status}, {len(body)} bytes) is not whole JSON: {problem}"
-            return Answer(status, headers, None, len(body), self.redact(text))
+            return Answer(status, headers, None, len(body), self.redact(text), broken=head.startswith((b"{", b"[")))
         excerpt = self.redact(body[:EXCERPT_CHARACTERS].decode("utf-8", "replace")) if status >= 400 else ""
         return Answer(status, headers, data, len(body), excerpt)
 
@@ -383,6 +387,10 @@ class HttpClient:
                 except (httpx.HTTPError, httpx.StreamError) as error:
                     raise TransientFailure(f"{self.vendor}: the download broke off: {type(error).__name__}") from None
                 if expected_size is not None and size < expected_size:
+                    if response.headers.get("content-length") == str(size - have):
+                        # Sent whole, and yet not the file: a page in its place. Nothing of it may be resumed from.
+                        target.seek(0)
+                        target.truncate(0)
                     raise TransientFailure(f"{self.vendor}: the download ended at {size} of {expected_size} bytes")
                 return size
 

@@ -69,7 +69,10 @@ class Vendor:
                 freshness_policy=FreshnessPolicy.time_window(
                     fail_window=timedelta(hours=26), warn_window=timedelta(hours=25)
                 ),
-                metadata={"dagster/table_name": f"warehouse.raw_{self.name}.{stream.name}"},
+                metadata={
+                    "dagster/table_name": f"warehouse.raw_{self.name}.{stream.name}",
+                    **({"no_tie_out": stream.no_tie_out} if stream.no_tie_out else {}),
+                },
             )
             for stream in self.streams.values()
         ]

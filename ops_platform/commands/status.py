@@ -111,13 +111,15 @@ def _data_findings() -> list[Finding]:
             "select status, models, tests, failures, finished_at from ops.warehouse_builds order by id desc limit 1"
         ).fetchone()
         if build is not None:
+            good = build[0] == "succeeded"
             findings.append(
                 Finding(
-                    "warehouse", "", "ok" if build[0] == "succeeded" else "failed",
+                    "warehouse", "", "ok" if good else "failed",
                     f"{build[1]} models, {build[2]} tests, {build[3]} failures, {build[4]:%Y-%m-%d %H:%M} UTC",
-                    "" if build[0] == "succeeded" else "open the failing checks in the Dagster UI",
+                    "" if good else "open the failing checks in the Dagster UI",
                 )
             )  # fmt: skip
+            findings += _publication_findings(connection, stale=not good)
         untied = connection.execute("select count(*) from ops.tie_outs where status = 'mismatched'").fetchone()
         if untied and untied[0]:
             findings.append(
@@ -130,6 +132,21 @@ def _data_findings() -> list[Finding]:
             good = state == "sent"
             findings.append(Finding("messages", state, "ok" if good else "warning", str(count)))
     return findings
+
+
+def _publication_findings(connection: psycopg.Connection[Any], *, stale: bool) -> list[Finding]:
+    """Which numbers people read: the last ones that were proven. After a failed build they are stale."""
+    row = connection.execute(
+        "select publications.id, coalesce(builds.finished_at, published_at), tables_changed from ops.publications"
+        " left join ops.warehouse_builds as builds on build_id = builds.id order by publications.id desc limit 1"
+    ).fetchone()
+    if row is None:
+        return [Finding("warehouse", "published", "warning", "nothing yet", "`ops run ops_pulse`, or `ops dbt build`")]
+    said = f"publication {row[0]} of {row[1]:%Y-%m-%d %H:%M} UTC"
+    if stale:
+        advice = "the last proven numbers stay; documents say unknown until a build passes"
+        return [Finding("warehouse", "published", "warning", f"stale: still {said}", advice)]
+    return [Finding("warehouse", "published", "ok", f"{said}, {row[2]} tables changed")]
 
 
 @dataclass(frozen=True, slots=True)

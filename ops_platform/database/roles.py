@@ -85,11 +85,17 @@ def ensure_roles(connection: psycopg.Connection[Any], bots: Iterable[str], raw_s
             _grant(connection, TRANSFORMER, schema, "select, insert, update, delete, truncate")
             _grant(connection, ANALYST, schema, "select")
         _grant(connection, TRANSFORMER, "ops", "select")
+        # A build keeps its place in the change log, and its receipt.
+        for table in ("row_changes", "model_progress", "warehouse_builds", "publications", "published_models"):
+            connection.execute(f"grant insert, update, delete on ops.{table} to {TRANSFORMER}".encode())
+        # Quarantined records are whole payloads: whoever mends syncs reads them, no model and no bot.
+        connection.execute(f"revoke select on ops.quarantine from {TRANSFORMER}".encode())
         _grant_evidence(connection, WRITER_READER)
         for bot in bots:
             role = bot_role(bot)
             _grant_evidence(connection, role)
             connection.execute(f"grant select on all tables in schema ops to {role}".encode())
+            connection.execute(f"revoke select on ops.quarantine from {role}".encode())
             for table in ("evidence_bundles", "documents", "outbox", "token_ledger"):
                 connection.execute(f"grant insert, update on ops.{table} to {role}".encode())
     connection.commit()

@@ -64,6 +64,8 @@ class Stream:
     `full_refresh` streams have no cursor: every sync reads the whole entity, and rows that no longer
     appear are soft-deleted (bounded by the shrink guard).
 
+    A stream that does not tie out says in `no_tie_out` what is lacking to compare it with.
+
     `fields` declares what payloads look like: path → `Field`, a path as `customer.id` or, for what is in a list,
     `lineItems[].quantity`. What is not declared is learned from the payloads seen
     (`ops_platform.ingestion.schema_drift`).
@@ -76,6 +78,7 @@ class Stream:
     look_back: timedelta = timedelta(0)
     full_refresh: bool = False
     ties_out: bool = False
+    no_tie_out: str = ""
     grain: str = "one row per record"
     fields: Mapping[str, Field] = field(default_factory=dict, compare=False)
 

@@ -64,6 +64,10 @@ class Lineage:
         keys = set(_PATH_KEY.findall(path))
         return [name for name in self.readers(vendor, stream) if keys <= self.models[name].words]
 
+    def streams_above(self, model: str) -> frozenset[str]:
+        """Every stream the model stands on."""
+        return _ancestors(model, self.models)
+
     def lost_metrics(self, streams: Iterable[str]) -> list[Metric]:
         """The metrics that are unknown without any one of the streams (`vendor.stream`)."""
         gone = set(streams)

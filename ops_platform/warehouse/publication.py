@@ -128,6 +128,25 @@ def publish(
     return publication
 
 
+def published_state() -> Path:
+    """The folder with the manifest of the last publication made from this home, as dbt's `--state` wants it."""
+    from ops_platform.settings import get_settings
+
+    return get_settings().ops_home / "warehouse" / "published"
+
+
+def remember_manifest(manifest: Path, publication: Publication) -> None:
+    """Keep the manifest that a publication was made from: what `ops metric diff` compares the files with."""
+    folder = published_state()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "publication.json").unlink(missing_ok=True)
+    temporary = folder / "manifest.json.new"
+    temporary.write_bytes(manifest.read_bytes())
+    temporary.replace(folder / "manifest.json")
+    said = {"id": publication.id, "published_at": publication.published_at.isoformat()}
+    (folder / "publication.json").write_text(json.dumps(said), encoding="utf-8")
+
+
 def _exists(connection: psycopg.Connection[Any], relation: str) -> bool:
     row = connection.execute("select to_regclass(%s) is not null", (relation,)).fetchone()
     return bool(row and row[0])
@@ -196,6 +215,7 @@ def _make_ready(
     present = _columns(connection, model.schema, model.name)
     if present == columns:
         return False
+    granted = _grants(connection, model) if present else []
     if present:
         kind = connection.execute("select relkind from pg_class where oid = to_regclass(%s)", (
             f"{model.schema}.{model.name}",)).fetchone()  # fmt: skip
@@ -212,7 +232,23 @@ def _make_ready(
     comment = connection.execute("select obj_description(to_regclass(%s), 'pg_class')", (model.candidate,)).fetchone()
     if comment and comment[0]:
         connection.execute(sql.SQL("comment on table {} is {}").format(standing, sql.Literal(comment[0])))
+    for grantee, privilege in granted:
+        connection.execute(
+            sql.SQL("grant {} on {} to {}").format(
+                sql.SQL(privilege), standing, sql.Identifier(grantee) if grantee else sql.SQL("public")
+            )
+        )
     return True
+
+
+def _grants(connection: psycopg.Connection[Any], model: PublicModel) -> list[tuple[str | None, str]]:
+    """Who may do what on the public table as it stands, its owner left out; no name is PUBLIC."""
+    return connection.execute(
+        "select roles.rolname::text, acl.privilege_type from pg_class"
+        " cross join lateral aclexplode(relacl) as acl left join pg_roles as roles on roles.oid = acl.grantee"
+        " where pg_class.oid = to_regclass(%s) and acl.grantee <> relowner",
+        (f"{model.schema}.{model.name}",),
+    ).fetchall()
 
 
 def _fill(

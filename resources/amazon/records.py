@@ -73,6 +73,7 @@ STREAMS = {
             VENDOR,
             "account_health",
             "Account status and performance metrics as the seller performance report tells them",
+            no_tie_out="a report is one document with nothing of Amazon's to count it against",
             grain="one row per report and marketplace",
         ),
     )

@@ -135,12 +135,15 @@ TICKETS = Kind(
 
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (COMPANIES, CONTACTS, DEALS, TICKETS)}
 STAGED = tuple(kind for kind in KINDS.values() if kind.stage is not None)
-OWNERS = Stream(VENDOR, "owners", "Owners: who answers for records, those who left too", full_refresh=True)
+OWNERS = Stream(
+    VENDOR, "owners", "Owners: who answers for records, those who left too", full_refresh=True, ties_out=True
+)
 PIPELINES = Stream(
     VENDOR,
     "pipelines",
     "Pipelines of deals and tickets with their stages",
     full_refresh=True,
+    ties_out=True,
     grain="one row per pipeline of a kind of record",
 )
 STAGE_HISTORY = Stream(
@@ -148,6 +151,7 @@ STAGE_HISTORY = Stream(
     "stage_history",
     "Every stage a deal or ticket entered, and when",
     look_back=LOOK_BACK,
+    no_tie_out="HubSpot counts no transitions; a second count would read the history of every record again",
     grain="one row per transition",
 )
 ASSOCIATIONS = Stream(
@@ -155,6 +159,7 @@ ASSOCIATIONS = Stream(
     "associations",
     "Which companies and contacts a deal or ticket belongs to",
     look_back=LOOK_BACK,
+    no_tie_out="HubSpot counts no pairs of both kinds; the sweep reads every pair again and compares",
     grain="one row per pair of records",
 )
 # Small reference entities first: a run that is cut short keeps them.

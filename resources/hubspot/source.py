@@ -404,7 +404,10 @@ class HubSpotSource:
         (each in its own currency).
 
         Asked apart from what landed: of some days by search, whose `total` says how many there are; of all days by a
-        second reading of the list, whose length the search confirms."""
+        second reading of the list, whose length the search confirms. Owners and pipelines: how many a second listing
+        has."""
+        if stream.name in (OWNERS.name, PIPELINES.name):
+            return [ControlTotal(stream.name, None, self._listed_again(stream))]
         kind = KINDS[stream.name]
         found: dict[date, tuple[int, Decimal]] = {}
         for items in self._created(kind, days):
@@ -419,6 +422,19 @@ class HubSpotSource:
             ControlTotal(kind.name, day, found.get(day, nothing)[0], found.get(day, nothing)[1] if kind.money else None)
             for day in wanted
         ]
+
+    def _listed_again(self, stream: Stream) -> int:
+        if stream.name == PIPELINES.name:
+            return sum(len(self.client.pipelines(kind.name)) for kind in STAGED)
+        return len(
+            {
+                item.get("id")
+                for archived in (False, True)
+                for items in self.client.owners(archived=archived)
+                for item in items
+                if isinstance(item, dict)
+            }
+        )
 
     def _created(self, kind: Kind, days: Sequence[date] | None) -> Iterator[list[Any]]:
         properties = ("hs_object_id", CREATED, *kind.money[:1])
@@ -438,6 +454,12 @@ class HubSpotSource:
         """The landed side of the same counts and sums."""
         if not stream.ties_out:
             return None
+        if stream.name in (OWNERS.name, PIPELINES.name):
+            whole = (
+                "select null::date as day, count(*)::bigint as count, null::numeric as amount"
+                f" from raw_hubspot.{stream.name} where deleted_at is null"
+            )
+            return LandedQuery(stream.name, whole)
         kind = KINDS[stream.name]
         created = f"payload->'properties'->>'{CREATED}'"
         day = f"(({created})::timestamptz at time zone 'UTC')::date"

@@ -50,7 +50,10 @@ FLOW_HISTORY_MONTHS = 24
 STREAMS = {
     stream.name: stream
     for stream in (
-        Stream(VENDOR, "accounts", "The account: its zone and currency.", full_refresh=True),
+        Stream(
+            VENDOR, "accounts", "The account: its zone and currency.", full_refresh=True,
+            no_tie_out="a key sees one account, and there is nothing to count",
+        ),
         Stream(
             VENDOR, "metrics", "Kinds of event the account knows, with their integration.", full_refresh=True,
             ties_out=True,
@@ -71,14 +74,17 @@ STREAMS = {
         Stream(
             VENDOR, "metric_aggregates", "What happened per metric and day of the account: count, people, value.",
             look_back=AGGREGATE_LOOK_BACK, grain="one row per metric and day of the account",
+            no_tie_out="these are Klaviyo's own totals; events are tied out against them",
         ),
         Stream(
             VENDOR, "campaign_values", "Performance of each campaign's message since it was sent.",
             look_back=timedelta(days=CAMPAIGN_RELOAD_DAYS), grain="one row per campaign message",
+            no_tie_out="a report has rows for messages with activity only, and no count of its own",
         ),
         Stream(
             VENDOR, "flow_values", "Performance of each flow's message per calendar month.",
             look_back=timedelta(days=FLOW_RELOAD_DAYS), grain="one row per flow message and month",
+            no_tie_out="a report has rows for messages with activity only, and no count of its own",
         ),
     )
 }  # fmt: skip

@@ -20,6 +20,7 @@ from ops_platform.records import JsonObject, Record, Rejected
 from resources.netsuite.client import NetSuiteClient, Unauthorised, UnknownColumn, number_literal
 from resources.netsuite.tables import (
     DELETED_TYPES,
+    LEDGER_ACCOUNT_TYPES,
     SALES_TYPES,
     TABLES,
     TRANSACTION_TYPES,
@@ -48,6 +49,7 @@ PERMISSIONS = {
     "items": "Lists > Items",
     "inventory_by_location": "Lists > Items, Lists > Locations",
     "purchase_orders": "Transactions > Purchase Order",
+    "ledger_lines": "Lists > Accounts; Transactions > Find Transaction and every kind that posts to them",
     "vendors": "Lists > Vendors",
     "locations": "Lists > Locations",
     "accounts": "Lists > Accounts",
@@ -64,7 +66,11 @@ class NetSuiteSource:
     vendor = VENDOR
     # Lines are always read with all lines of their transaction, so a line of a transaction that was read and
     # that did not come along is gone. The value names the payload key of the parent.
-    parent_keys: ClassVar[dict[str, str]] = {"transaction_lines": "transaction", "purchase_orders": "transaction"}
+    parent_keys: ClassVar[dict[str, str]] = {
+        "transaction_lines": "transaction",
+        "purchase_orders": "transaction",
+        "ledger_lines": "transaction",
+    }
 
     def __init__(self, client: NetSuiteClient, *, zone: str, reload_open_periods: int = 0) -> None:
         self.client = client
@@ -127,7 +133,7 @@ class NetSuiteSource:
                 f"t.lastmodifieddate >= {moment} OR t.id IN (SELECT x.transaction FROM transactionline x"
                 f" WHERE x.linelastmodifieddate >= {moment})"
             )
-        if self.reload_open_periods and table.stream.name in ("transactions", "transaction_lines"):
+        if self.reload_open_periods and table.stream.name in ("transactions", "transaction_lines", "ledger_lines"):
             periods = self._open_periods(self.reload_open_periods)
             if periods:
                 condition += f" OR t.postingperiod IN ({', '.join(periods)})"
@@ -207,7 +213,10 @@ class NetSuiteSource:
     def control_totals(self, stream: Stream, days: Sequence[date] | None) -> list[ControlTotal]:
         """By day of `trandate`: transactions with the sum of their totals, each in its own currency; or the
         revenue lines (sales, invoices, credits and refunds without main, tax and cost lines) with the sum of
-        their net amounts, whose sign is the ledger's. Days None: all there are."""
+        their net amounts, whose sign is the ledger's; or the lines of purchase orders with the sum of quantity times
+        rate. Days None: all there are. Every other table: how many rows it has in all."""
+        if stream.name not in _TOTALS:
+            return [ControlTotal(stream.name, None, self._row_count(TABLES[stream.name]))]
         entity, source, where, amount = _TOTALS[stream.name]
         if days is None:
             return list(self._totals(entity, source, where, amount, None))
@@ -217,6 +226,15 @@ class NetSuiteSource:
             chunk = wanted[start : start + DAYS_PER_TOTALS_QUERY]
             found.update((total.day, total) for total in self._totals(entity, source, where, amount, chunk))
         return [found.get(day) or ControlTotal(entity, day, 0, Decimal(0)) for day in wanted]
+
+    def _row_count(self, table: Table) -> int:
+        where = " AND ".join(f"({condition})" for condition in table.where)
+        answer = self.client.page(f"SELECT COUNT(*) AS n FROM {table.source}{' WHERE ' + where if where else ''}")
+        try:
+            (row,) = answer["items"]
+            return int(row["n"])
+        except (KeyError, TypeError, ValueError):
+            raise TransientFailure(f"netsuite: the count of {table.stream.name} is not one number") from None
 
     def _totals(
         self, entity: str, source: str, where: str, amount: str, days: Sequence[date] | None
@@ -250,18 +268,29 @@ class NetSuiteSource:
         """The landed side of the same sums."""
         if not stream.ties_out:
             return None
+        if stream.name not in _TOTALS:
+            whole = (
+                "select null::date as day, count(*)::bigint as count, null::numeric as amount"
+                f" from raw_netsuite.{stream.name} where deleted_at is null"
+            )
+            return LandedQuery(stream.name, whole)
         day = "(payload->>'trandate')::date"
+        where = "true"
         if stream.name == "transactions":
-            amount, where = "foreigntotal", "true"
+            amount = "(payload->>'foreigntotal')::numeric"
+        elif stream.name == "ledger_lines":
+            amount = "(payload->>'amount')::numeric"
+        elif stream.name == "purchase_orders":
+            amount = "(payload->>'quantity')::numeric * (payload->>'rate')::numeric"
         else:
-            amount = "netamount"
+            amount = "(payload->>'netamount')::numeric"
             where = (
                 f"payload->>'type' in ({in_list(SALES_TYPES)}) and payload->>'mainline' = 'F'"
                 " and payload->>'taxline' = 'F' and payload->>'iscogs' = 'F'"
             )
         sql = (
             f"select {day} as day, count(*)::bigint as count,"
-            f" coalesce(sum((payload->>'{amount}')::numeric), 0) as amount"
+            f" coalesce(sum({amount}), 0) as amount"
             f" from raw_netsuite.{stream.name} where deleted_at is null and {where}"
             f" and (%(days)s::date[] is null or {day} = any(%(days)s::date[])) group by 1"
         )
@@ -297,6 +326,10 @@ class NetSuiteSource:
 
 
 _LINES = "transactionline tl INNER JOIN transaction t ON t.id = tl.transaction"
+_LEDGER = (
+    "transactionaccountingline tal INNER JOIN transaction t ON t.id = tal.transaction"
+    " INNER JOIN account a ON a.id = tal.account"
+)
 # stream → (entity, tables, condition, summed column)
 _TOTALS = {
     "transactions": ("transactions", "transaction t", f"t.type IN ({in_list(TRANSACTION_TYPES)})", "t.foreigntotal"),
@@ -305,6 +338,18 @@ _TOTALS = {
         _LINES,
         f"t.type IN ({in_list(SALES_TYPES)}) AND tl.mainline = 'F' AND tl.taxline = 'F' AND tl.iscogs = 'F'",
         "tl.netamount",
+    ),
+    "purchase_orders": (
+        "purchase_orders",
+        _LINES,
+        "t.type = 'PurchOrd' AND tl.mainline = 'F' AND tl.taxline = 'F'",
+        "tl.quantity * tl.rate",
+    ),
+    "ledger_lines": (
+        "ledger_lines",
+        _LEDGER,
+        f"tal.accountingbook = 1 AND a.accttype IN ({in_list(LEDGER_ACCOUNT_TYPES)})",
+        "tal.amount",
     ),
 }
 

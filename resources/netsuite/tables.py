@@ -37,6 +37,9 @@ VENDOR = "netsuite"
 LOOK_BACK = timedelta(hours=1)
 SALES_TYPES = ("CashSale", "CustInvc", "CustCred", "CashRfnd")
 TRANSACTION_TYPES = (*SALES_TYPES, "SalesOrd", "ItemShip", "PurchOrd", "VendBill")
+# The accounts whose every posting is read, whatever booked it: what is in the bank, and what is spent.
+LEDGER_ACCOUNT_TYPES = ("Bank", "CredCard", "Expense", "OthExpense", "OthIncome")
+LEDGER_TYPES = ("Deposit", "CustPymt", "VendPymt", "Journal", "Check", "ExpRept", "Transfer", "CardChrg", "CardRfnd")
 # Item shipments move goods, not money: alone among the types read they have no total.
 TYPES_WITH_TOTAL = frozenset(TRANSACTION_TYPES) - {"ItemShip"}
 TIME_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS'
@@ -246,11 +249,21 @@ def check_purchase_line(row: JsonObject) -> None:
     _required(row, "transaction", "trandate", "item", "quantity")
 
 
+def check_ledger_line(row: JsonObject) -> None:
+    _required(row, "trandate", "account", "lastmodifieddate")
+    if row.get("amount") is None:
+        raise Flaw(NULL_MONEY, "amount of a posting is null")
+
+
 # -- the streams ------------------------------------------------------------------------------------------------
 
 _MODIFIED = "t.lastmodifieddate"
 _LINE_MODIFIED = "tl.linelastmodifieddate"
 _LINES = "transactionline tl INNER JOIN transaction t ON t.id = tl.transaction"
+_LEDGER = (
+    "transactionaccountingline tal INNER JOIN transaction t ON t.id = tal.transaction"
+    " INNER JOIN account a ON a.id = tal.account"
+)
 
 
 def _small(
@@ -261,7 +274,7 @@ def _small(
     keys: tuple[tuple[str, str], ...],
     **more: Any,
 ) -> Table:
-    return Table(Stream(VENDOR, name, description, full_refresh=True), columns, source, keys, **more)
+    return Table(Stream(VENDOR, name, description, full_refresh=True, ties_out=True), columns, source, keys, **more)
 
 
 TABLES: Mapping[str, Table] = {
@@ -289,6 +302,8 @@ TABLES: Mapping[str, Table] = {
                 Column("currency", "t.currency", "currency"),
                 Column("exchangerate", "t.exchangerate", "number"),
                 Column("foreigntotal", "t.foreigntotal", "number"),
+                Column("foreignamountunpaid", "t.foreignamountunpaid", "number", optional=True),
+                Column("closedate", "t.closedate", "date", optional=True),
                 Column("postingperiod", "t.postingperiod"),
                 Column("otherrefnum", "t.otherrefnum", optional=True),
                 Column("posting", "t.posting", "flag"),
@@ -347,6 +362,7 @@ TABLES: Mapping[str, Table] = {
                 "purchase_orders",
                 "Lines of purchase orders",
                 look_back=LOOK_BACK,
+                ties_out=True,
                 grain="one row per purchase-order line",
             ),
             columns=(
@@ -374,6 +390,39 @@ TABLES: Mapping[str, Table] = {
             whole_transactions=True,
             check=check_purchase_line,
             moments=("lastmodifieddate", "linemodified"),
+        ),
+        Table(
+            Stream(
+                VENDOR,
+                "ledger_lines",
+                "What was posted to bank accounts, cards, expenses and other income",
+                look_back=LOOK_BACK,
+                ties_out=True,
+                grain="one row per posting to one of those accounts",
+            ),
+            columns=(
+                Column("transaction", "tal.transaction", "key"),
+                Column("transactionline", "tal.transactionline", "key"),
+                # One for the primary book; the books beside it say the same in another way.
+                Column("accountingbook", "tal.accountingbook", "key"),
+                Column("type", "t.type"),
+                Column("trandate", "t.trandate", "date"),
+                Column("account", "tal.account"),
+                Column("amount", "tal.amount", "number"),
+                Column("posting", "tal.posting", "flag"),
+                Column("lastmodifieddate", _MODIFIED, "time"),
+            ),
+            source=_LEDGER,
+            keys=(
+                ("transaction", "tal.transaction"),
+                ("transactionline", "tal.transactionline"),
+                ("accountingbook", "tal.accountingbook"),
+            ),
+            changed=(_MODIFIED,),
+            where=("tal.accountingbook = 1", f"a.accttype IN ({in_list(LEDGER_ACCOUNT_TYPES)})"),
+            identity=lambda row: f"{row['transaction']}:{row['transactionline']}",
+            check=check_ledger_line,
+            moments=("lastmodifieddate",),
         ),
         # A new average cost does not count as a change of the item, so items are read whole.
         _small(
@@ -467,7 +516,13 @@ TABLES: Mapping[str, Table] = {
             check=lambda row: _required(row, "startdate", "enddate"),
         ),
         Table(
-            Stream(VENDOR, "deleted_records", "What was deleted, as the vendor lists it", look_back=LOOK_BACK),
+            Stream(
+                VENDOR,
+                "deleted_records",
+                "What was deleted, as the vendor lists it",
+                look_back=LOOK_BACK,
+                ties_out=True,
+            ),
             columns=(
                 Column("recordid", "d.recordid", "key"),
                 Column("recordtypeid", "d.recordtypeid"),
@@ -498,10 +553,20 @@ DELETED_TYPES: Mapping[str, str] = {
             "itemfulfillment",
             "purchaseorder",
             "vendorbill",
+            # Never landed as transactions, but their postings are.
+            "deposit",
+            "customerpayment",
+            "vendorpayment",
+            "journalentry",
+            "check",
+            "expensereport",
+            "transfer",
+            "creditcardcharge",
+            "creditcardrefund",
         ),
         "transactions",
     ),
-    **{name.lower(): "transactions" for name in TRANSACTION_TYPES},
+    **{name.lower(): "transactions" for name in (*TRANSACTION_TYPES, *LEDGER_TYPES)},
     **dict.fromkeys(
         ("inventoryitem", "assemblyitem", "kititem", "noninventoryitem", "noninventorysaleitem", "serviceitem", "item"),
         "items",

@@ -330,10 +330,19 @@ class ShopifySource:
     def control_totals(self, stream: Stream, days: Sequence[date] | None) -> list[ControlTotal]:
         """Orders: for each day of `processedAt` in the shop's zone, how many there are, and the gross sales of
         Shopify's own sales report where the app may read reports (else no amount). Days None: from the first
-        order to the last. Customers and products: how many there are in all."""
+        order to the last. Customers, products and discounts: how many there are in all. Inventory items: the
+        count of variants, each of which has one. Locations, which Shopify counts without saying whether closed ones
+        are among them: a second listing. There is one shop."""
         entity = ENTITIES[stream.name]
         if not stream.ties_out:
             return []
+        if stream.name == "shop":
+            return [ControlTotal(stream.name, None, 1)]
+        if stream.name == "inventory_items":
+            answer = self.client.run("VariantCount", {"query": None})["total"]
+            return [ControlTotal(stream.name, None, _exact(answer, "productVariantsCount"))]
+        if stream.name == "locations":
+            return [ControlTotal(stream.name, None, len(set(self.living_ids(stream))))]
         if stream.name != "orders":
             assert entity.count is not None
             answer = self.client.run(entity.count, {"query": None})["total"]

@@ -285,8 +285,11 @@ class KlaviyoSide(Side):
             raise invalid(str(bad), parameter="filter") from None
         armed = self._faults.take_fault("klaviyo", name, _PAGE_FAULTS | {"null_value", "null_id"})
         fault = armed.name if armed is not None else None
-        if fault == "repeat_page" and name in self._last:
-            return self._last[name]
+        here = {key: value for key, value in query.items() if key != "page[cursor]"}
+        # A repeated page is one of the same question: the same fields of the same records.
+        question = f"{name}?{urlencode(sorted(here.items()))}"
+        if fault == "repeat_page" and question in self._last:
+            return self._last[question]
         if fault == "empty_page":
             rows, following = [], None
         elif fault == "short_page":
@@ -299,14 +302,13 @@ class KlaviyoSide(Side):
             answer["data"][0]["id"] = None
         if fault == "null_value" and answer["data"] and name == "events":
             answer["data"][0]["attributes"]["event_properties"] = {"$value": "a lot"}
-        here = {key: value for key, value in query.items() if key != "page[cursor]"}
         links = {"self": f"{base}/api/{name}?{urlencode(query)}" if query else f"{base}/api/{name}"}
         if following is not None:
             host = "https://elsewhere.example" if fault == "foreign_next" else base
             links["next"] = f"{host}/api/{name}?{urlencode({**here, 'page[cursor]': following})}"
         answer["links"] = links
         if fault is None:
-            self._last[name] = answer
+            self._last[question] = answer
         return answer
 
     def _check_parameters(self, listing: Listing, query: Mapping[str, str]) -> None:

@@ -71,6 +71,11 @@ STATUS = {
         "H": "Closed",
     },
     "VendBill": {"A": "Open", "B": "Paid In Full"},
+    "CustPymt": {"B": "Not Deposited", "C": "Deposited"},
+    "VendPymt": {"Y": "Undefined"},
+    "Deposit": {"Y": "Undefined"},
+    "Check": {"Y": "Undefined"},
+    "Journal": {"A": "Pending Approval", "B": "Approved for Posting"},
 }
 TYPE_NAMES = {
     "CashSale": "Cash Sale",
@@ -81,6 +86,11 @@ TYPE_NAMES = {
     "ItemShip": "Item Fulfillment",
     "PurchOrd": "Purchase Order",
     "VendBill": "Bill",
+    "CustPymt": "Payment",
+    "VendPymt": "Bill Payment",
+    "Deposit": "Deposit",
+    "Check": "Check",
+    "Journal": "Journal",
 }
 # The kinds of line in storage, and what accountinglinetype says of each.
 LINE_KINDS = {"M": "PAYMENT", "I": "INCOME", "X": "TAX", "C": "COGS", "A": "ASSET"}
@@ -94,6 +104,11 @@ RECORD_TYPES = {
     "itemfulfillment": "ItemShip",
     "purchaseorder": "PurchOrd",
     "vendorbill": "VendBill",
+    "customerpayment": "CustPymt",
+    "vendorpayment": "VendPymt",
+    "deposit": "Deposit",
+    "check": "Check",
+    "journalentry": "Journal",
 }
 
 

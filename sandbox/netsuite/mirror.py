@@ -10,6 +10,10 @@ tax and cost lines are exactly the company's net sales. Returned goods come back
 the refund. Orders in `Company.erp_missing` are not here, nor anything that followed from them; those in
 `erp_doubled` are here twice, those in `erp_late` on the day they were posted.
 
+Money moves at the bank: each day's takings are deposited three days later less the card fees, invoices and bills are
+paid in full on one day, and what the company spends besides (salaries, rent, advertising, freight, sales tax) is paid
+by cheque or journal on fixed days. All of it depends on what came before it alone.
+
 Ids come from the company's own numbers, so they stay when the clock moves on.
 """
 
@@ -23,7 +27,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sandbox.company import Company
+from sandbox.company.chance import stream
 from sandbox.company.model import B2bInvoice, Order, PurchaseOrder
+from sandbox.company.season import local
 
 Row = tuple[Any, ...]
 Write = Callable[[str, list[Row]], None]
@@ -34,24 +40,34 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 LINES_PER_TRANSACTION = 128
 SALE, SECOND_SALE, SHIPMENT, REFUND = 0, 1, 2, 8
 _INVOICES, _PURCHASES, _DELETED = 20_000_000, 40_000_000, 60_000_000
+_DEPOSITS, _RECEIPTS, _PAYMENTS, _SPENDING = 80_000_000, 100_000_000, 120_000_000, 140_000_000
+_DEPOSITED_AFTER = timedelta(days=3)
+_CARD_FEE = 0.029
 _SALES = 1_000_000
 # Accounts by id; `mirror` writes their rows from this.
 UNDEPOSITED, RECEIVABLE, STOCK, PAYABLE, TAX, INCOME, WHOLESALE, COST = 110, 115, 120, 200, 220, 400, 402, 500
+BANK, RESERVE, EQUITY = 100, 105, 300
+PAYROLL, ADVERTISING, FREIGHT, RENT, SOFTWARE, CARD_FEES, INTEREST = 600, 610, 620, 630, 640, 650, 700
 ACCOUNTS = (
-    (100, "1000", "Operating Checking", "Bank"),
+    (BANK, "1000", "Operating Checking", "Bank"),
+    (RESERVE, "1010", "Money Market", "Bank"),
     (UNDEPOSITED, "1100", "Undeposited Funds", "OthCurrAsset"),
     (RECEIVABLE, "1150", "Accounts Receivable", "AcctRec"),
     (STOCK, "1200", "Inventory Asset", "OthCurrAsset"),
     (PAYABLE, "2000", "Accounts Payable", "AcctPay"),
     (TAX, "2200", "Sales Tax Payable", "OthCurrLiab"),
-    (300, "3000", "Retained Earnings", "Equity"),
+    (EQUITY, "3000", "Retained Earnings", "Equity"),
     (INCOME, "4000", "Sales : Online and Retail", "Income"),
     (WHOLESALE, "4020", "Sales : Wholesale", "Income"),
     (405, "4050", "Service Income", "Income"),
     (COST, "5000", "Cost of Goods Sold", "COGS"),
-    (600, "6000", "Payroll", "Expense"),
-    (610, "6100", "Advertising", "Expense"),
-    (620, "6200", "Freight Out", "Expense"),
+    (PAYROLL, "6000", "Payroll", "Expense"),
+    (ADVERTISING, "6100", "Advertising", "Expense"),
+    (FREIGHT, "6200", "Freight Out", "Expense"),
+    (RENT, "6300", "Rent and Utilities", "Expense"),
+    (SOFTWARE, "6400", "Software", "Expense"),
+    (CARD_FEES, "6500", "Card and Marketplace Fees", "Expense"),
+    (INTEREST, "7000", "Interest Expense", "OthExpense"),
 )
 # One customer a channel: the shop's customers are not copied into the ERP.
 CHANNEL_CUSTOMERS = {"web": 2001, "amazon": 2002, "wholesale": 2003, "retail": 2004}
@@ -130,6 +146,8 @@ def mirror(company: Company, write: Write) -> None:
             books.invoice(invoice)
         for purchase in company.purchase_orders:
             books.purchase(purchase)
+        books.deposits()
+        books.spending()
         books.stock()
         books.deleted()
     books.out.hand_on()
@@ -150,6 +168,11 @@ class _Mirror:
         }
         self.place_of = {location.id: 1 + index for index, location in enumerate(company.locations)}
         self.period_of: dict[tuple[int, int], int] = {}
+        # By business day of posting: what customers paid, when that last changed, the tax in it, how many sales.
+        self.takings: dict[date, float] = {}
+        self.changed: dict[date, datetime] = {}
+        self.taxes: dict[tuple[int, int], float] = {}
+        self.sales: dict[date, int] = {}
 
     def seconds(self, at: datetime) -> int:
         return local_seconds(at, self.zone)
@@ -194,6 +217,7 @@ class _Mirror:
             tax = sum((back.tax for back in refund.lines), Decimal(0))
             if tax:
                 lines.append(("X", None, 0.0, float(tax), TAX))
+            self._took(day, at, lines)
             self._transaction(
                 base + REFUND + index,
                 "CashRfnd",
@@ -221,6 +245,8 @@ class _Mirror:
         if order.tax:
             lines.append(("X", None, 0.0, float(-order.tax), TAX))
         modified = max(posted, order.updated_at) if order.edited else posted
+        self._took(day, modified, lines)
+        self.sales[day] = self.sales.get(day, 0) + 1
         self._transaction(
             number,
             "CashSale",
@@ -236,6 +262,13 @@ class _Mirror:
             modified=modified,
             closed=day,
         )
+
+    def _took(self, day: date, at: datetime, lines: list[tuple[str, int | None, float, float, int]]) -> None:
+        """Note what a cash sale or refund moves: the bank gets it with the day's deposit."""
+        self.takings[day] = self.takings.get(day, 0.0) - sum(line[3] for line in lines if line[0] in "IX")
+        self.changed[day] = max(at, self.changed.get(day, at))
+        month = (day.year, day.month)
+        self.taxes[month] = self.taxes.get(month, 0.0) - sum(line[3] for line in lines if line[0] == "X")
 
     def _cost(self, item: int | None, quantity: int) -> list[tuple[str, int | None, float, float, int]]:
         """The pair of cost lines of `quantity` units that left."""
@@ -308,6 +341,12 @@ class _Mirror:
         )
         if credit:
             return
+        if invoice.paid_at is not None:
+            total = round(float(invoice.net + invoice.tax), 2)
+            self._bank(
+                _RECEIPTS + invoice.id * 16, "CustPymt", invoice.number.replace("INV", "PMT"), invoice.paid_at,
+                [(RECEIVABLE, -total)], status="C", entity=invoice.customer_id,
+            )  # fmt: skip
         ordered: list[tuple[str, int | None, float, float, int]] = [
             ("I", self.item_of_sku.get(line.sku), float(-line.quantity), float(-line.net), WHOLESALE)
             for line in invoice.lines
@@ -392,10 +431,90 @@ class _Mirror:
                 entity=purchase.supplier_id,
                 against=PAYABLE,
                 location=place,
+                modified=None if paid is None else local(paid, 12),
                 due=due,
                 createdfrom=number,
                 closed=paid,
             )
+            if paid is not None:
+                total = round(sum(line[3] for line in lines), 2)
+                self._bank(
+                    _PAYMENTS + purchase.id * 16 + index, "VendPymt", f"{purchase.number}-P{index}", local(paid, 12),
+                    [(PAYABLE, total)], entity=purchase.supplier_id,
+                )  # fmt: skip
+
+    # The bank ---------------------------------------------------------------------------------------------
+
+    def deposits(self) -> None:
+        """What each day's cash sales brought, less refunds and fees, three days later."""
+        for day in sorted(self.takings):
+            at = local(day + _DEPOSITED_AFTER, 9)
+            if at > self.company.clock:
+                break
+            total = round(self.takings[day], 2)
+            fees = round(max(0.0, total) * _CARD_FEE, 2)
+            self._bank(
+                _DEPOSITS + day.toordinal() * 16, "Deposit", f"DEP-{day:%y%m%d}", at,
+                [(UNDEPOSITED, -total), (CARD_FEES, fees)], modified=max(at, self.changed[day]),
+            )  # fmt: skip
+
+    def spending(self) -> None:
+        """What is not paid to suppliers of goods, from the first day of trade on; some of what was put in at first is
+        kept apart in a second account."""
+        company = self.company
+        if not company.orders:
+            return
+        first = day = company.business_day(company.orders[0].processed_at)
+        self._spend(day, 1, "Journal", [(EQUITY, -450_000.0), (RESERVE, 150_000.0)], hour=0)
+        while day <= company.business_day(company.clock):
+            raised = 1.03 ** ((day - first).days // 365)
+            rng = stream(company.seed, "erp-spending", day)
+            if day == _month_end(day.year, day.month) or day.day == 15:
+                self._spend(day, 2, "Journal", [(PAYROLL, 36_750.0 * raised)])
+            if day.day == 1:
+                self._spend(day, 3, "Check", [(RENT, 9_800.0 * raised)])
+            if day.day == 5:
+                self._spend(day, 4, "Check", [(SOFTWARE, 4_300.0 + 200.0 * rng.randint(0, 4))])
+            if day.weekday() == 0:
+                season = 1.6 if day.month == 11 else 1.0
+                self._spend(day, 5, "Check", [(ADVERTISING, 26.0 * rng.randint(90, 110) * season)])
+                week = sum(self.sales.get(day - timedelta(days=back), 0) for back in range(1, 8))
+                self._spend(day, 6, "Check", [(FREIGHT, 6.9 * week)])
+            if day.day == 20:
+                last = day.replace(day=1) - timedelta(days=1)
+                self._spend(day, 7, "Check", [(TAX, self.taxes.get((last.year, last.month), 0.0))])
+            if day.day == 28 and day.month % 3 == 0:
+                self._spend(day, 8, "Journal", [(INTEREST, 1_350.0)])
+            day += timedelta(days=1)
+
+    def _spend(self, day: date, place: int, kind: str, lines: list[tuple[int, float]], *, hour: int = 11) -> None:
+        at = local(day, hour, place)
+        moved = [(account, round(amount, 2)) for account, amount in lines]
+        if at <= self.company.clock and any(amount for _, amount in moved):
+            number = _SPENDING + day.toordinal() * 16 + place
+            status = "B" if kind == "Journal" else "Y"
+            self._bank(number, kind, f"{'JE' if kind == 'Journal' else 'CHK'}-{day:%y%m%d}-{place}", at, moved,
+                       status=status)  # fmt: skip
+
+    def _bank(
+        self,
+        number: int,
+        kind: str,
+        tranid: str,
+        at: datetime,
+        lines: list[tuple[int, float]],
+        *,
+        status: str = "Y",
+        entity: int | None = None,
+        modified: datetime | None = None,
+    ) -> None:
+        """A transaction whose main line is at the bank: `lines` of (account, amount) are its other side."""
+        day = self.company.business_day(at)
+        booked = [("I", None, 0.0, amount, account) for account, amount in lines if amount]
+        self._transaction(
+            number, kind, tranid, day, at, booked, status=status, entity=entity, against=BANK, modified=modified,
+            closed=day,
+        )  # fmt: skip
 
     # One transaction --------------------------------------------------------------------------------------
 
@@ -409,7 +528,7 @@ class _Mirror:
         lines: list[Any],
         *,
         status: str,
-        entity: int,
+        entity: int | None,
         against: int | None,
         otherrefnum: str | None = None,
         memo: str | None = None,

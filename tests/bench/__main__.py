@@ -1,7 +1,7 @@
 """`make bench`: speed and memory, measured on this machine, in one run.
 
     python -m tests.bench                all of it
-    python -m tests.bench load demo      some of it: load, dlt, demo, start, stack
+    python -m tests.bench load demo      some of it: load, dlt, demo, start, stack, history
 
 Belongs here: measurements. Does not belong here: pass or fail (tests).
 """
@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 
 from tests.bench.against_dlt import bench_dlt
+from tests.bench.warehouse_history import bench_history
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
@@ -289,7 +290,7 @@ def memory_row(name: str, parts: dict[str, float]) -> None:
 
 BENCHES: dict[str, Callable[[], None]] = {
     "start": bench_start, "stack": bench_stack, "demo": bench_demo, "load": bench_load,
-    "dlt": lambda: bench_dlt(row, write_orders, sandbox, touch_orders),
+    "dlt": lambda: bench_dlt(row, write_orders, sandbox, touch_orders), "history": lambda: bench_history(row),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from datetime import date
 from decimal import Decimal
@@ -127,3 +128,31 @@ def test_the_message_in_slack_is_the_document(cycle: Cycle) -> None:
 def test_files_are_there(cycle: Cycle) -> None:
     names = sorted(path.name for path in (cycle.home / "documents").iterdir())
     assert names == ["ops_pulse-2026-11-20.html", "ops_pulse-2026-11-20.md"]
+
+
+def test_no_person_is_in_what_is_published(cycle: Cycle) -> None:
+    """Who the vendors' records name, and anything that looks like an address, is looked for in every published text."""
+    people = {
+        name
+        for query in (
+            "select concat_ws(' ', payload->'properties'->>'firstname', payload->'properties'->>'lastname')"
+            " from raw_hubspot.contacts",
+            "select concat_ws(' ', payload->>'firstName', payload->>'lastName') from raw_hubspot.owners",
+            "select user_name from staging.stg_slack__users where not is_bot",
+            "select owner_name from staging.stg_airtable__projects",
+        )
+        for (name,) in cycle.rows(query)
+        if name and " " in name.strip()
+    }
+    assert len(people) > 50
+    found = []
+    for schema, table, column in cycle.rows(
+        "select table_schema, table_name, column_name from information_schema.columns"
+        " where table_schema in ('marts', 'metrics') and data_type in ('text', 'ARRAY', 'jsonb') order by 1, 2, 3"
+    ):
+        texts = [text for (text,) in cycle.rows(f'select distinct "{column}"::text from {schema}.{table}') if text]
+        named = sorted(name for name in people if any(name in text for text in texts))
+        addresses = [text for text in texts if re.search(r"[\w.+-]+@[\w-]+\.[a-z]{2,}", text)]
+        if named or addresses:
+            found.append((f"{schema}.{table}.{column}", named[:3], addresses[:3]))
+    assert found == []

@@ -22,8 +22,11 @@ def ops(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "up", "down", "status", "doctor", "sync", "quarantine", "schema", "reconcile", "run", "pulse", "dbt"],
-)
+    [
+        "demo", "up", "down", "status", "doctor", "sync", "quarantine", "schema", "reconcile", "run", "pulse", "metric",
+        "dbt",
+    ],
+)  # fmt: skip
 def test_every_command_has_help(command: str) -> None:
     done = ops(command, "--help")
     assert done.returncode == 0

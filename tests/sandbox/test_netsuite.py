@@ -363,7 +363,8 @@ def test_labels(served: Served) -> None:
 def test_joins_groups_subqueries_and_sets(served: Served) -> None:
     by_type = {r["type"]: int(r["n"]) for r in rows(served, "SELECT type, COUNT(*) n FROM transaction GROUP BY type")}
     assert set(by_type) == {
-        "CashSale", "CashRfnd", "CustInvc", "CustCred", "SalesOrd", "ItemShip", "PurchOrd", "VendBill",
+        "CashSale", "CashRfnd", "CustInvc", "CustCred", "SalesOrd", "ItemShip", "PurchOrd", "VendBill", "CustPymt",
+        "VendPymt", "Deposit", "Check", "Journal",
     }  # fmt: skip
     with_alias = rows(served, "WITH s AS (SELECT type k, COUNT(*) n FROM transaction GROUP BY type)"
                               " SELECT s.k, s.n FROM s WHERE s.n > 1000 ORDER BY s.n DESC")  # fmt: skip
@@ -582,6 +583,35 @@ def test_headers_agree_with_their_lines(served: Served) -> None:
                          " tl.mainline = 'T' WHERE t.type IN ('CashSale','CustInvc','CashRfnd','CustCred')"
                          " AND ABS(t.foreigntotal - tl.netamount) > 0.001")  # fmt: skip
     assert apart == []
+
+
+def test_money_moves_at_the_bank(served: Served) -> None:
+    """Every paid invoice and bill has its payment; takings are deposited less the fees; nothing else is at the bank."""
+    company = served.sandbox.company
+    paid = [each for each in company.b2b_invoices if each.kind == "invoice" and each.paid_at is not None]
+
+    def booked(kind: str, account: int) -> tuple[int, Decimal]:
+        (row,) = rows(served, "SELECT COUNT(*) n, SUM(tal.amount) amount FROM transactionaccountingline tal"
+                              " INNER JOIN transaction t ON t.id = tal.transaction"
+                              f" WHERE t.type = '{kind}' AND tal.account = {account}")  # fmt: skip
+        return int(row["n"]), Decimal(row["amount"])
+
+    assert booked("CustPymt", 100) == (len(paid), sum((each.net + each.tax for each in paid), Decimal(0)))
+    (bills,) = rows(served, "SELECT COUNT(*) n, SUM(foreigntotal) total FROM transaction WHERE type = 'VendBill'"
+                            " AND status = 'B'")  # fmt: skip
+    payments, amount = booked("VendPymt", 100)
+    assert payments == int(bills["n"]) and abs(amount + Decimal(bills["total"])) < Decimal("0.01")
+    _, deposited = booked("Deposit", 100)
+    _, fees = booked("Deposit", 650)
+    _, cleared = booked("Deposit", 110)
+    assert deposited + fees + cleared == 0 and fees < deposited / 20
+    assert {row["type"] for row in rows(
+        served, "SELECT DISTINCT t.type FROM transactionaccountingline tal INNER JOIN transaction t"
+                " ON t.id = tal.transaction INNER JOIN account a ON a.id = tal.account WHERE a.accttype = 'Bank'",
+    )} == {"CustPymt", "VendPymt", "Deposit", "Check", "Journal"}  # fmt: skip
+    assert int(one(served, "COUNT(*)", "account WHERE accttype = 'Bank'") or 0) == 2
+    balance = Decimal(one(served, "SUM(tal.amount)", "transactionaccountingline tal WHERE tal.account = 100") or 0)
+    assert balance > 0
 
 
 def test_stock_purchases_and_settings(served: Served) -> None:

@@ -22,6 +22,7 @@ from ops_platform.database.migrations import ensure_raw_tables, migrate
 from ops_platform.database.server import ServerAddress
 from ops_platform.records import Record
 from ops_platform.settings import PROJECT_ROOT
+from ops_platform.warehouse.build import Outcome, settle
 from ops_platform.warehouse.publication import Publication, public_models, publish
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -30,8 +31,8 @@ STREAMS = {
         "shop", "orders", "customers", "products", "inventory_items", "locations", "fulfillment_orders", "discounts",
     ),
     "netsuite": (
-        "transactions", "transaction_lines", "items", "inventory_by_location", "purchase_orders", "vendors",
-        "locations", "accounts", "accounting_periods", "deleted_records",
+        "transactions", "transaction_lines", "ledger_lines", "items", "inventory_by_location", "purchase_orders",
+        "vendors", "locations", "accounts", "accounting_periods", "deleted_records",
     ),
     "slack": ("channels", "users", "messages"),
     "hubspot": (
@@ -39,8 +40,8 @@ STREAMS = {
     ),
     "amazon": ("orders", "inventory_summaries", "listings", "account_health"),
     "klaviyo": (
-        "accounts", "metrics", "lists", "segments", "campaigns", "flows", "events", "metric_aggregates", "campaign_values",
-        "flow_values",
+        "accounts", "metrics", "lists", "segments", "campaigns", "flows", "events", "metric_aggregates",
+        "campaign_values", "flow_values",
     ),
     "airtable": (
         "bases", "tables", "fields", "projects", "content_calendar", "sample_requests", "product_reviews",
@@ -144,6 +145,29 @@ class DbtWarehouse:
         assert done.success
         self.publish()
         return statuses
+
+    def settle(self) -> Outcome:
+        """A build of the whole that may fail, and what the product makes of it: published, or nothing."""
+        from dbt.cli.main import dbtRunner
+
+        from ops_platform.settings import reset_settings
+
+        folders = ["--project-dir", self.project, "--profiles-dir", self.project]
+        outputs = ["--target-path", self.scratch / "target", "--log-path", self.scratch / "logs"]
+        started = datetime.now(UTC)
+        (self.scratch / "target" / "run_results.json").unlink(missing_ok=True)
+        with _environment({**self._connection_environment(), "OPS_HOME": str(self.scratch)}):
+            reset_settings()
+            try:
+                done = dbtRunner().invoke(
+                    ["build", "--exclude-resource-type", "unit_test", "--quiet", *map(str, [*folders, *outputs])]
+                )
+                return settle(
+                    self.connection, self.scratch / "target", run_id="test", fingerprint="", started=started,
+                    now=datetime.now(UTC), passed=done.success,
+                )  # fmt: skip
+            finally:
+                reset_settings()
 
     def publish(self) -> Publication:
         """What the product does after a build that passed."""

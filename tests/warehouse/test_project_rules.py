@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ops_platform.fleet import get_fleet
+from ops_platform.warehouse.rules import (
+    entry_problems,
+    is_public,
+    layer,
+    metric_problems,
+    model_problems,
+    personal_columns,
+)
 from resources.vendors import all_streams
 from tests.warehouse.dbt_warehouse import DBT_PROJECT
 
@@ -36,11 +47,6 @@ def nodes(manifest: dict[str, Any], *kinds: str) -> list[dict[str, Any]]:
     return [node for node in manifest["nodes"].values() if node["resource_type"] in kinds]
 
 
-def layer(node: dict[str, Any]) -> str:
-    """The layer of a model: marts and metrics are built as candidates of what is published."""
-    return str(node["schema"]).removeprefix("candidate_")
-
-
 def sql_files(*folders: str) -> list[Path]:
     return sorted(file for folder in folders for file in (DBT_PROJECT / folder).rglob("*.sql"))
 
@@ -57,17 +63,67 @@ def test_everything_is_described(manifest: dict[str, Any]) -> None:
     assert columns == []
 
 
-def test_marts_have_enforced_contracts_with_types_and_a_key_that_is_tested(manifest: dict[str, Any]) -> None:
-    tested: dict[str, set[str]] = {}
-    for test in nodes(manifest, "test"):
-        for parent in test["depends_on"]["nodes"]:
-            tested.setdefault(parent, set()).add((test.get("test_metadata") or {}).get("name", test["name"]))
-    marts = [node for node in nodes(manifest, "model") if layer(node) == "marts"]
-    assert len(marts) >= 15
-    for node in [*marts, *(n for n in nodes(manifest, "model") if n["name"] in ("dim_metric", "fct_metric_daily"))]:
-        assert node["config"]["contract"]["enforced"], node["name"]
-        assert all(column["data_type"] for column in node["columns"].values()), node["name"]
-        assert tested[node["unique_id"]] & {"unique", "unique_combination"}, node["name"]
+def test_every_public_model_is_described_owned_contracted_and_has_a_proven_key(manifest: dict[str, Any]) -> None:
+    assert sum(is_public(node) for node in nodes(manifest, "model")) >= 17
+    assert model_problems(manifest) == []
+
+
+def test_every_metric_is_complete_and_its_sources_are_streams(manifest: dict[str, Any]) -> None:
+    fleet = get_fleet()
+    streams = [f"{stream.vendor}.{stream.name}" for stream in all_streams()]
+    assert metric_problems(manifest, streams, fleet.divisions, fleet.bots) == []
+
+
+def test_nothing_personal_is_above_staging(manifest: dict[str, Any]) -> None:
+    """By name, and by what staging marks; what the rows hold is looked at where a whole company is built."""
+    marked = [
+        f"{node['name']}.{name}"
+        for node in nodes(manifest, "model")
+        if layer(node) == "staging"
+        for name, column in node["columns"].items()
+        if (column.get("config") or {}).get("meta", {}).get("personal")
+    ]
+    assert len(marked) >= 20
+    assert personal_columns(manifest) == []
+
+
+def test_the_rules_find_what_they_are_for(manifest: dict[str, Any]) -> None:
+    """Each rule, on a project in which one thing is wrong."""
+
+    def broken(change: Callable[[dict[str, Any]], None], name: str = "fct_orders") -> dict[str, Any]:
+        copy = deepcopy(manifest)
+        change(next(node for node in copy["nodes"].values() if node["name"] == name))
+        return copy
+
+    for change, said in (
+        (lambda node: node.update(description=" "), "no description"),
+        (lambda node: node["config"].update(group=None), "no group"),
+        (lambda node: node["config"]["meta"]["dagster"].update(owners=[]), "no owner"),
+        (lambda node: node["config"]["contract"].update(enforced=False), "not enforced"),
+        (lambda node: node["columns"]["order_name"].update(data_type=None), "no data_type"),
+        (lambda node: node["config"].update(unique_key="order_name"), "no uniqueness test of order_name"),
+        (lambda node: node["config"].update(unique_key="order_name"), "may be NULL"),
+    ):
+        assert any(said in problem for problem in model_problems(broken(change))), said
+    somebody = {"description": "Somebody's.", "data_type": "text"}
+    # By its own name, and because a model below marks a column of that name.
+    assert personal_columns(broken(lambda node: node["columns"].update(email=somebody))) == ["fct_orders.email"]
+    titled = broken(lambda node: node["columns"].update(user_title=somebody), "fct_factory_messages")
+    assert personal_columns(titled) == ["fct_factory_messages.user_title"]
+    assert personal_columns(broken(lambda node: node["columns"].update(user_title=somebody))) == []
+    good = {
+        "label": "L", "unit": "count", "direction": "neutral", "aggregation": "sum", "kind": "flow", "owner": "sales",
+        "division": "sales", "sources": ["shopify.orders"],
+    }  # fmt: skip
+    known = ({"shopify.orders"}, {"sales"}, {"sales"})
+    assert entry_problems(good, *known) == []
+    for wrong, said in (
+        ({"unit": "dollars"}, "unit is 'dollars'"), ({"sources": ["shopify.nothing"]}, "is no stream"),
+        ({"sources": []}, "no sources"), ({"label": ""}, "no label"), ({"target": "high"}, "not a number"),
+        ({"division": "mars"}, "division is 'mars'"), ({"in_pulse": "yes"}, "neither true nor false"),
+        ({"sources": ["shopify.orders", "shopify.orders"]}, "named twice"),
+    ):  # fmt: skip
+        assert any(said in problem for problem in entry_problems({**good, **wrong}, *known)), said
 
 
 def test_schemas_are_the_layers_and_folders_say_them(manifest: dict[str, Any]) -> None:
@@ -132,6 +188,16 @@ def test_every_source_knows_how_fresh_it_is(manifest: dict[str, Any]) -> None:
     for source in raw:
         assert source["freshness"]["warn_after"]["count"], source["unique_id"]
         assert source["loaded_at_query"], source["unique_id"]
+
+
+def test_what_reads_the_numbers_is_an_exposure(manifest: dict[str, Any]) -> None:
+    """A consumer that is only designed says so: low maturity, and the word in its description."""
+    exposures = {entry["name"]: entry for entry in manifest["exposures"].values()}
+    assert {"ops_pulse", "narratives", "board_pack", "console"} <= exposures.keys()
+    for entry in exposures.values():
+        designed = entry["config"]["meta"].get("consumer") == "designed"
+        assert designed == ("not built yet" in entry["description"]) == (entry["maturity"] == "low"), entry["name"]
+        assert entry["owner"]["name"] in get_fleet().bots
 
 
 def test_the_pulse_is_an_exposure(manifest: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@
         'int_clock': [],
         'cursors': [],
     },
-    recent_days=var('late_arrival_days') + 1,
+    recent_days=var('late_arrival_days') | int + 1,
     contract={'enforced': true},
     indexes=[
         {'columns': ['metric_id', 'dimension', 'dimension_value', 'date'], 'unique': true},
@@ -37,7 +37,7 @@ with metric_values as (
         base.denominator
     from {{ ref('int_metric_values') }} as base
     where {{ in_scope('base.date') }}
-    {% for metric_model in derived_metric_models %}
+    {% for metric_model in derived_metric_models if metric_model not in var('without_metrics', []) %}
         union all
         select
             '{{ metric_model }}' as metric_id,

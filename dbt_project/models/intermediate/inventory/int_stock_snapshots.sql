@@ -46,8 +46,47 @@ stock as (
         count(*) filter (where positions.is_key) as key_skus,
         count(*) filter (
             where positions.is_key and positions.stock_severity not in ('critical', 'warning')
-        ) as key_skus_supplied
-    from {{ ref('fct_inventory_position') }} as positions
+        ) as key_skus_supplied,
+        count(*) filter (where positions.is_key and positions.is_out_of_stock) as key_skus_out_of_stock,
+        case
+            when
+                count(*) filter (
+                    where positions.on_hand > 0 and positions.is_dead and positions.unit_cost_company is null
+                ) = 0
+                then
+                    coalesce(
+                        sum(positions.stock_value_company) filter (where positions.on_hand > 0 and positions.is_dead), 0
+                    )
+        end as dead_stock_value,
+        case
+            when count(*) filter (where positions.is_overstock and positions.unit_cost_company is null) = 0
+                then coalesce(sum(positions.stock_value_company) filter (where positions.is_overstock), 0)
+        end as overstock_value
+    from (
+        select
+            all_positions.*,
+            dead.sku is not null as is_dead
+        from {{ ref('fct_inventory_position') }} as all_positions
+        left join {{ ref('int_dead_stock') }} as dead on all_positions.sku = dead.sku
+    ) as positions
+),
+
+outstanding as (
+    select
+        count(distinct open_orders.purchase_order_id) as purchase_orders,
+        {{ complete_sum('open_orders.value_outstanding_company') }} as value
+    from {{ ref('fct_purchase_orders_open') }} as open_orders
+),
+
+marketplace as (
+    select
+        bool_and(sources.fresh_day >= {{ as_of_day() }}) as is_fresh,
+        (
+            select sum(stock.fulfillable_quantity + stock.reserved_quantity)
+            from {{ ref('stg_amazon__inventory_summaries') }} as stock
+        ) as units
+    from {{ ref('int_source_freshness') }} as sources
+    where sources.source = 'amazon.inventory_summaries'
 ),
 
 purchase_orders as (
@@ -92,7 +131,10 @@ measures as (
             ('skus_out_of_stock', stock.out_of_stock, null),
             ('skus_overstock', stock.overstock, null),
             ('days_of_supply', stock.selling_units, stock.selling_pace),
-            ('key_sku_supply_share', stock.key_skus_supplied, stock.key_skus)
+            ('key_sku_supply_share', stock.key_skus_supplied, stock.key_skus),
+            ('key_sku_stock_out_rate', stock.key_skus_out_of_stock, stock.key_skus),
+            ('dead_stock_value', stock.dead_stock_value, null),
+            ('overstock_value', stock.overstock_value, null)
         ) as measures (measure, numerator, denominator)
     where stock.skus > 0
 )
@@ -119,3 +161,32 @@ select
 from purchase_orders
 cross join orders_freshness
 where orders_freshness.is_fresh is not null
+union all
+
+select
+    {{ as_of_day() }} as snapshot_day,
+    measures.measure,
+    'all' as dimension,
+    'all' as dimension_value,
+    case when orders_freshness.is_fresh then measures.numerator end::numeric as numerator,
+    null::numeric as denominator
+from outstanding
+cross join orders_freshness
+cross join
+    lateral (
+        values
+        ('purchase_orders_open', outstanding.purchase_orders::numeric),
+        ('purchase_orders_open_value', outstanding.value)
+    ) as measures (measure, numerator)
+where orders_freshness.is_fresh is not null
+union all
+
+select
+    {{ as_of_day() }} as snapshot_day,
+    'fba_units' as measure,
+    'all' as dimension,
+    'all' as dimension_value,
+    case when marketplace.is_fresh then marketplace.units end::numeric as numerator,
+    null::numeric as denominator
+from marketplace
+where marketplace.is_fresh is not null

@@ -40,5 +40,5 @@ select
     known.*,
     -- From which day on a row may say something else when this row changes: its value, and its freshness.
     coalesce(known.complete_through, '0001-01-01'::date) as known_through,
-    coalesce(known.complete_through - {{ var('late_arrival_days') + 1 }}, '0001-01-01'::date) as settled_through
+    coalesce(known.complete_through - {{ var('late_arrival_days') | int + 1 }}, '0001-01-01'::date) as settled_through
 from known

@@ -7,7 +7,6 @@ select
     questions.message_id,
     questions.channel_name as channel,
     questions.partner,
-    questions.author,
     questions.posted_at,
     questions.message_text as text,
     round(extract(epoch from {{ as_of() }} - questions.posted_at) / 3600, 2) as hours_waiting

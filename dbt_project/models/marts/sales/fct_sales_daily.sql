@@ -26,6 +26,14 @@ with placed as (
         {{ complete_sum('orders.gross_amount_company') }} as gross_amount,
         {{ complete_sum('orders.discount_amount_company') }} as discount_amount,
         {{ complete_sum('orders.net_amount_company') }} as sales_amount,
+        case
+            when bool_and(orders.net_amount_company is not null or numbered.customer_order_number is distinct from 1)
+                then coalesce(sum(orders.net_amount_company) filter (where numbered.customer_order_number = 1), 0)
+        end as new_customer_amount,
+        case
+            when bool_and(orders.net_amount_company is not null or coalesce(numbered.customer_order_number, 1) = 1)
+                then coalesce(sum(orders.net_amount_company) filter (where numbered.customer_order_number > 1), 0)
+        end as returning_customer_amount,
         count(*) - count(orders.net_amount_company) as unconverted
     from {{ ref('fct_orders') }} as orders
     left join {{ ref('int_customer_orders') }} as numbered on orders.order_id = numbered.order_id
@@ -80,6 +88,8 @@ days as (
         case when placed.date is null then 0 else placed.gross_amount end as gross_amount,
         case when placed.date is null then 0 else placed.discount_amount end as discount_amount,
         case when placed.date is null then 0 else placed.sales_amount end as sales_amount,
+        case when placed.date is null then 0 else placed.new_customer_amount end as new_customer_amount,
+        case when placed.date is null then 0 else placed.returning_customer_amount end as returning_customer_amount,
         coalesce(refunded.refunds, 0) as refunds,
         case when refunded.date is null then 0 else refunded.refund_amount end as refund_amount,
         coalesce(placed.unconverted, 0) + coalesce(refunded.unconverted, 0) as unconverted
@@ -116,6 +126,8 @@ select
     days.gross_amount,
     days.discount_amount,
     days.sales_amount,
+    days.new_customer_amount,
+    days.returning_customer_amount,
     days.refunds,
     days.refund_amount,
     days.sales_amount - days.refund_amount as net_amount,

@@ -26,7 +26,9 @@ select
     r.blocked as is_blocked,
     r.notes,
     {{ failed_formulas('r.problems') }} as failed_formulas,
-    r.created_time as created_at
+    r.created_time as created_at,
+    -- Airtable does not show when a record was changed; a row is landed anew only when it was.
+    raw.last_seen_at as changed_at
 from {{ source('raw_airtable', 'projects') }} as raw
 cross join
     jsonb_to_record(raw.payload) as r (

@@ -14,12 +14,8 @@ select
     e.datetime as occurred_at,
     e.metric_id,
     e.metric_name,
-    -- The shop's integration names an order's event by the order; those of a refund have a name of their own.
-    coalesce(
-        e.properties -> 'order' ->> 'id',
-        e.properties ->> 'OrderId',
-        case when e.metric_name = 'Placed Order' then e.properties ->> '$event_id' end
-    ) as order_id,
+    ids.order_id,
+    'gid://shopify/Order/' || ids.order_id as shop_order_id,
     e.properties -> 'order' ->> 'name' as order_name,
     coalesce(e.properties -> 'order' ->> 'order_number', e.properties ->> 'Order Number') as order_number,
     (e.properties ->> '$value')::numeric as value_amount,
@@ -45,3 +41,14 @@ cross join
         properties jsonb,
         attributions jsonb
     )
+-- The shop's integration names an order's event by the order; those of a refund have a name of their own.
+cross join
+    lateral (
+        values (
+            coalesce(
+                e.properties -> 'order' ->> 'id',
+                e.properties ->> 'OrderId',
+                case when e.metric_name = 'Placed Order' then e.properties ->> '$event_id' end
+            )
+        )
+    ) as ids (order_id)

@@ -1,0 +1,16 @@
+{{ config(
+    unique_key='user_id',
+    indexes=[{'columns': ['user_id'], 'unique': true}, {'columns': ['signup_day']}],
+) }}
+
+-- Users who carry the id of a customer that the shop does not have.
+select
+    users.user_id,
+    users.signup_day,
+    users.signup_source as source,
+    users.shop_customer_id
+from {{ ref('int_app_users') }} as users
+left join {{ ref('stg_shopify__customers') }} as customers on users.shop_customer_id = customers.customer_id
+where
+    users.shop_customer_id is not null
+    and customers.customer_id is null

@@ -1,0 +1,1 @@
+{{ daily_count(ref('fct_app_unknown_customers'), 'signup_day', dimensions=['source']) }}

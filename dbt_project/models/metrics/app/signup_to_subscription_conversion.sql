@@ -1,0 +1,1 @@
+{{ daily_ratio(ref('fct_signups_daily'), 'daily.converted_signups', 'daily.matured_signups', dimensions=['source']) }}

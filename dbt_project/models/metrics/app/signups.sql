@@ -1,0 +1,1 @@
+{{ daily_sum(ref('fct_signups_daily'), 'signups', dimensions=['source']) }}

@@ -1,0 +1,1 @@
+{{ daily_sum(ref('fct_opex_daily'), 'amount', dimensions=['account'], where='daily.is_operating') }}

@@ -1,0 +1,6 @@
+{{ daily_sum(
+    ref('fct_ageing_daily'),
+    'amount',
+    dimensions=['bucket'],
+    where="daily.side = 'payable' and daily.is_overdue",
+) }}

@@ -1,0 +1,1 @@
+{{ stock_snapshot('dead_stock_value') }}

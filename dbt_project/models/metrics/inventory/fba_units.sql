@@ -1,0 +1,1 @@
+{{ stock_snapshot('fba_units') }}

@@ -1,0 +1,1 @@
+{{ stock_snapshot('key_sku_stock_out_rate') }}

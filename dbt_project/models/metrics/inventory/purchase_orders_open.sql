@@ -1,0 +1,1 @@
+{{ stock_snapshot('purchase_orders_open') }}

@@ -1,0 +1,6 @@
+{{ daily_count(
+    ref('fct_campaigns'),
+    'sent_day',
+    dimensions=['calendar_status'],
+    where="daily.calendar_status in ('missing', 'misdated')",
+) }}

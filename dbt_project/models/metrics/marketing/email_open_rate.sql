@@ -1,0 +1,6 @@
+{{ daily_ratio(
+    ref('fct_email_daily'),
+    'daily.campaign_openers',
+    'daily.campaign_delivered',
+    where="daily.channel = 'email'",
+) }}

@@ -1,0 +1,6 @@
+{{ daily_ratio(
+    ref('fct_marketing_daily'),
+    'daily.email_revenue',
+    'daily.sales_amount',
+    where="daily.email_revenue is not null",
+) }}

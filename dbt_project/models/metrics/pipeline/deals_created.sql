@@ -1,0 +1,1 @@
+{{ daily_count(ref('fct_deals'), 'created_day') }}

@@ -1,0 +1,1 @@
+{{ daily_count(ref('fct_competitor_price_moves'), 'seen_day', dimensions=['competitor'], where='daily.is_cut') }}

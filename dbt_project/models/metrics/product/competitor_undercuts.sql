@@ -1,0 +1,1 @@
+{{ daily_sum(ref('fct_competitor_undercuts_daily'), 'undercuts', dimensions=['competitor']) }}

@@ -1,0 +1,1 @@
+{{ daily_count(ref('fct_product_reviews'), 'review_day', dimensions=['market']) }}

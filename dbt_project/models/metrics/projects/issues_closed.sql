@@ -1,0 +1,1 @@
+{{ daily_count(ref('fct_issues'), 'closed_day', dimensions=['repository']) }}

@@ -1,0 +1,1 @@
+{{ daily_count(ref('fct_issues'), 'opened_day', dimensions=['repository']) }}

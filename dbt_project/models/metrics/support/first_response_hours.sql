@@ -1,0 +1,1 @@
+{{ daily_ratio(ref('fct_support_daily'), 'daily.response_hours', 'daily.responses', dimensions=['system', 'priority']) }}

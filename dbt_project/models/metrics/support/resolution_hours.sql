@@ -1,0 +1,1 @@
+{{ daily_ratio(ref('fct_support_daily'), 'daily.resolution_hours', 'daily.resolutions', dimensions=['system', 'priority']) }}
