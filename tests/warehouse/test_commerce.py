@@ -102,8 +102,11 @@ def test_a_channel_that_breaks_down_is_seen(warehouse: DbtWarehouse, company: Co
         mix = values(warehouse, "channel_mix", "channel", channel)
         days = [drop.start + timedelta(days=n) for n in range((drop.end - drop.start).days + 1)]
         before = [day for day in (drop.start - timedelta(days=n) for n in range(1, 29)) if day in mix]
-        during = sum(mix.get(day, Decimal(0)) for day in days) / len(days)
-        assert during < sum(mix[day] for day in before) / len(before) * Decimal("0.8"), (channel, drop.start)
+        during = sum((mix.get(day, Decimal(0)) for day in days), Decimal(0)) / len(days)
+        assert during < sum((mix[day] for day in before), Decimal(0)) / len(before) * Decimal("0.8"), (
+            channel,
+            drop.start,
+        )
 
 
 def test_customers_come_back_as_they_did(warehouse: DbtWarehouse, company: Company) -> None:

@@ -26,6 +26,7 @@ else with the values that the change log (`ops.row_changes`) holds since this mo
                 (select min({{ first_day }})::timestamp from {{ relation }}), {{ as_of_day() }}::timestamp, interval '1 day'
             ) as day (value) /*:each_in_scope*/
         ) as day
+        where day.value::date >= (select min({{ first_day }})::date from {{ relation }})
     )
 {%- endmacro %}
 

@@ -33,7 +33,7 @@ select
     orders.financial_status,
     orders.fulfilment_status,
     orders.is_tax_included,
-    orders.discount_codes,
+    array_to_string(orders.discount_codes, E'\n') as discount_codes,
     coalesce(
         (
             select bool_or(lower(tag) = any('{ {{- var("custom_order_tags") | join(",") -}} }'::text[]))

@@ -17,7 +17,7 @@ with coded as (
         coalesce(
             (
                 select string_agg(distinct upper(trim(code)), ' + ' order by upper(trim(code)))
-                from unnest(placed.discount_codes) as code
+                from unnest(string_to_array(placed.discount_codes, E'\n')) as code
                 where trim(code) <> ''
             ),
             case when orders.discount_amount_company > 0 then 'automatic' else 'none' end
