@@ -1,22 +1,26 @@
 -- The tickets opened, closed and open by day are those of the list.
-select
-    days.opened,
-    tickets.opened as tickets_opened
-from (
+with days as (
     select
         coalesce(sum(daily.opened), 0) as opened,
         coalesce(sum(daily.closed), 0) as closed,
         coalesce(sum(daily.open_tickets) filter (where daily.date = {{ as_of_day() }}), 0) as open_tickets
     from {{ ref('fct_support_daily') }} as daily
-) as days
-cross join (
+),
+
+tickets as (
     select
         count(*) as opened,
         count(*) filter (where not listed.is_open and listed.closed_day <= {{ as_of_day() }}) as closed,
         count(*) filter (where listed.is_open) as open_tickets
     from {{ ref('fct_tickets') }} as listed
     where listed.opened_day <= {{ as_of_day() }}
-) as tickets
+)
+
+select
+    days.opened,
+    tickets.opened as tickets_opened
+from days
+cross join tickets
 where
     days.opened <> tickets.opened
     or days.closed <> tickets.closed

@@ -1,6 +1,6 @@
--- Of every lead, deal and account the contributions sum to the score and their changes to its change, to the last digit;
--- the two effects sum to each change; the weights sum to 100, or to nothing where nothing was ever known; the score lies
--- within its band.
+-- Of every lead, deal and account the contributions sum to the score and their changes to its change, to the last
+-- digit; the two effects sum to each change; the weights sum to 100, or to nothing where nothing was ever known; the
+-- score lies within its band.
 with scores as (
     select
         days.date,

@@ -21,7 +21,7 @@ with looks as (
         prices.seen_at is not null
         and prices.competitor is not null
         and {{ in_scope('prices.sku') }}
-    order by prices.competitor, prices.sku, {{ company_day('prices.seen_at') }}, prices.seen_at desc
+    order by prices.competitor asc, prices.sku asc, {{ company_day('prices.seen_at') }}, prices.seen_at desc
 ),
 
 list_prices as (

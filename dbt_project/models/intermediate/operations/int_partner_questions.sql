@@ -81,5 +81,10 @@ left join answers
         and questions.ts = answers.thread_ts
         and questions.user_id <> answers.user_id
 group by
-    questions.message_id, questions.thread_id, questions.channel_id, questions.channel_name, questions.user_title, questions.user_name,
+    questions.message_id,
+    questions.thread_id,
+    questions.channel_id,
+    questions.channel_name,
+    questions.user_title,
+    questions.user_name,
     questions.posted_at, questions.message_text

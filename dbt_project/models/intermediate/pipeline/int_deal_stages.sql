@@ -20,11 +20,11 @@ with changes as (
     union all
 
     select
-        'deal:' || deals.deal_id,
+        'deal:' || deals.deal_id as spell_id,
         deals.deal_id,
         deals.stage_id,
         deals.created_at,
-        null
+        null as left_at
     from {{ ref('int_deals') }} as deals
     where
         deals.created_at is not null

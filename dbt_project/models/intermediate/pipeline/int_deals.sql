@@ -14,7 +14,7 @@ with companies as (
     where
         links.from_type = 'deals'
         and links.to_type = 'companies'
-    order by links.from_id, links.is_primary desc, links.to_id
+    order by links.from_id asc, links.is_primary desc, links.to_id asc
 ),
 
 last_entries as (
@@ -23,7 +23,7 @@ last_entries as (
         changes.entered_at
     from {{ ref('stg_hubspot__stage_changes') }} as changes
     where changes.object_type = 'deals'
-    order by changes.record_id, changes.entered_at desc
+    order by changes.record_id asc, changes.entered_at desc
 ),
 
 placed as (

@@ -6,8 +6,8 @@
     indexes=[{'columns': ['snapshot_day']}, {'columns': ['measure', 'snapshot_day']}],
 ) }}
 
--- The CRM tells contacts and fields as they are now: each build keeps the day's picture, and the days before stay as they
--- were seen. What was not synced on the day itself are unknown, not yesterday's.
+-- The CRM tells contacts and fields as they are now: each build keeps the day's picture, and the days before stay as
+-- they were seen. What was not synced on the day itself is unknown, not yesterday's.
 with freshness as (
     select bool_and(sources.fresh_day >= {{ as_of_day() }}) as is_fresh
     from {{ ref('int_source_freshness') }} as sources
@@ -38,12 +38,10 @@ measured as (
     union all
 
     select
-        'deals_missing_fields',
+        'deals_missing_fields' as measure,
         dimensions.dimension,
         dimensions.dimension_value,
-        count(*) filter (
-            where deals.missing_fields > 0
-        )
+        count(*) filter (where deals.missing_fields > 0) as numerator
     from (values ('all', 'all')) as dimensions (dimension, dimension_value)
     left join {{ ref('fct_deals') }} as deals on true
     group by dimensions.dimension, dimensions.dimension_value
@@ -51,10 +49,10 @@ measured as (
     union all
 
     select
-        'leads_by_tier',
+        'leads_by_tier' as measure,
         dimensions.dimension,
         dimensions.dimension_value,
-        count(leads.lead_id)
+        count(leads.lead_id) as numerator
     from (
         values ('all', 'all'), ('tier', 'hot'), ('tier', 'warm'), ('tier', 'cold'), ('tier', 'disqualified'),
         ('tier', 'unknown')
@@ -67,8 +65,8 @@ measured as (
 
     select
         measures.measure,
-        'all',
-        'all',
+        'all' as dimension,
+        'all' as dimension_value,
         measures.numerator
     from (
         select

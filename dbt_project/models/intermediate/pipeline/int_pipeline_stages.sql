@@ -4,8 +4,8 @@
 ) }}
 
 -- Where each stage of the CRM's deal pipelines stands among the places the forecast knows. A closed stage is won or
--- lost by the CRM's own probability. Of a pipeline with as many open stages as the forecast has, each takes its place in
--- turn; of another one, the place whose probability is nearest to the CRM's.
+-- lost by the CRM's own probability. Of a pipeline with as many open stages as the forecast has, each takes its place
+-- in turn; of another one, the place whose probability is nearest to the CRM's.
 with stages as (
     select
         crm.pipeline_id,

@@ -12,7 +12,19 @@
 -- An order that the shop has too is counted from the shop's record; here it is marked, so that a sum over both
 -- counts it once.
 select
-    orders.*,
+    orders.order_id,
+    orders.order_key,
+    orders.seller_order_id,
+    orders.sales_day,
+    orders.marketplace_id,
+    orders.is_fulfilled_by_amazon,
+    orders.is_pending,
+    orders.is_cancelled,
+    orders.is_replacement,
+    orders.is_sale,
+    orders.currency,
+    orders.units,
+    orders.net_amount_company,
     exists(
         select 1 from {{ ref('fct_orders') }} as shop_orders
         where shop_orders.order_name = orders.seller_order_id

@@ -6,19 +6,29 @@
     indexes=[{'columns': ['date', 'score', 'subject_id', 'component'], 'unique': true}, {'columns': ['subject_key']}],
 ) }}
 
--- What the scores of leads, open deals and accounts look at. The CRM tells most of it as it is now: each build keeps the
--- day's picture, and the days before stay as they were seen. NULL is unknown.
+-- What the scores of leads, open deals and accounts look at. The CRM tells most of it as it is now: each build keeps
+-- the day's picture, and the days before stay as they were seen. NULL is unknown.
 with freshness as (
     select max({{ as_of_day() }} - sources.fresh_day) as days_behind
     from {{ ref('int_source_freshness') }} as sources
     where sources.source in ('hubspot.contacts', 'hubspot.companies', 'hubspot.deals', 'hubspot.tickets')
 ),
 
+leads as (
+    select
+        listed.lead_id,
+        listed.touches,
+        listed.status_points,
+        listed.employee_count,
+        {{ as_of_day() }} - listed.last_active_day as days_quiet
+    from {{ ref('int_leads') }} as listed
+),
+
 accounts as (
     select
         companies.company_id,
-        companies.last_contacted_at,
-        max(deals.closed_day) filter (where deals.is_won) as last_won_day,
+        {{ as_of_day() }} - {{ company_day('companies.last_contacted_at') }} as days_since_contact,
+        {{ as_of_day() }} - max(deals.closed_day) filter (where deals.is_won) as days_since_won,
         coalesce(sum(deals.weighted_amount) filter (where not deals.is_closed), 0) as weighted_amount
     from {{ ref('stg_hubspot__companies') }} as companies
     left join {{ ref('fct_deals') }} as deals on companies.company_id = deals.company_id
@@ -45,12 +55,12 @@ inputs as (
         leads.lead_id as subject_id,
         components.component,
         components.input_value
-    from {{ ref('int_leads') }} as leads
+    from leads
     cross join
         lateral (
             values
             ('engagement', leads.touches::numeric),
-            ('recency', ({{ as_of_day() }} - leads.last_active_day)::numeric),
+            ('recency', leads.days_quiet::numeric),
             ('intent', leads.status_points),
             ('fit', leads.employee_count::numeric)
         ) as components (component, input_value)
@@ -58,7 +68,7 @@ inputs as (
     union all
 
     select
-        'deal',
+        'deal' as score,
         deals.deal_id,
         components.component,
         components.input_value
@@ -76,7 +86,7 @@ inputs as (
     union all
 
     select
-        'account',
+        'account' as score,
         accounts.company_id,
         components.component,
         components.input_value
@@ -85,9 +95,9 @@ inputs as (
     cross join
         lateral (
             values
-            ('buying', ({{ as_of_day() }} - accounts.last_won_day)::numeric),
+            ('buying', accounts.days_since_won::numeric),
             ('pipeline', accounts.weighted_amount),
-            ('contact', ({{ as_of_day() }} - {{ company_day('accounts.last_contacted_at') }})::numeric),
+            ('contact', accounts.days_since_contact::numeric),
             ('support', coalesce(account_tickets.tickets, 0)::numeric)
         ) as components (component, input_value)
 )

@@ -26,14 +26,15 @@ with tickets as (
     union all
 
     select
-        'app:' || app.ticket_id,
-        'app',
+        'app:' || app.ticket_id as ticket_id,
+        'app' as system,
         app.priority,
-        lower(app.category),
+        lower(app.category) as category,
         app.created_at,
         app.first_response_at,
-        case when app.status in ('closed', 'resolved', 'solved') then coalesce(app.resolved_at, app.updated_at) end,
-        app.status in ('closed', 'resolved', 'solved'),
+        case when app.status in ('closed', 'resolved', 'solved') then coalesce(app.resolved_at, app.updated_at) end
+            as closed_at,
+        app.status in ('closed', 'resolved', 'solved') as is_closed,
         app.updated_at
     from {{ ref('stg_app__tickets') }} as app
 ),

@@ -18,7 +18,9 @@ with valued as (
                         greatest(extract(epoch from {{ as_of() }} - deals.stage_entered_at), 0) / 86400, 6
                     )
         end as days_in_stage,
-        case when not deals.is_closed then greatest({{ as_of_day() }} - {{ company_day('deals.last_active_at') }}, 0) end
+        case
+            when not deals.is_closed then greatest({{ as_of_day() }} - {{ company_day('deals.last_active_at') }}, 0)
+        end
             as days_inactive,
         array_remove(
             array[

@@ -42,7 +42,7 @@ sold as (
     from days
     inner join {{ ref('fct_channel_sales_daily') }} as sales
         on
-            sales.date <= days.date
+            days.date >= sales.date
             and sales.date > days.date - 28
     group by days.date, sales.channel
 ),

@@ -3,8 +3,9 @@
     indexes=[{'columns': ['sku'], 'unique': true}],
 ) }}
 
--- What each SKU earned in the shop over the last 30 complete days, at the cost known today. Without a cost the margin is
--- unknown, never the whole price. Refunds are not in it: they do not say of which SKU the money beyond the lines was.
+-- What each SKU earned in the shop over the last 30 complete days, at the cost known today. Without a cost the margin
+-- is unknown, never the whole price. Refunds are not in it: they do not say of which SKU the money beyond the lines
+-- was.
 with sales_window as (
     select
         least({{ as_of_day() }} - 1, coalesce(freshness.complete_through, {{ as_of_day() }} - 1)) as last_day,

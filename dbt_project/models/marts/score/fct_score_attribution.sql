@@ -8,8 +8,8 @@
     ],
 ) }}
 
--- As fct_business_health_attribution, for each lead, deal and account: weights of the components that stand somewhere are
--- brought to exactly 100, an unknown one stays where it stood, and every change is told by component.
+-- As fct_business_health_attribution, for each lead, deal and account: weights of the components that stand somewhere
+-- are brought to exactly 100, an unknown one stays where it stood, and every change is told by component.
 with versions as (
     select
         weights.score,
@@ -125,7 +125,8 @@ floored as (
         trunc(coalesce(shares.exact_weight, 0), 4) as floor_weight,
         row_number() over (
             partition by shares.date, shares.subject_key
-            order by coalesce(shares.exact_weight, 0) - trunc(coalesce(shares.exact_weight, 0), 4) desc,
+            order by
+                coalesce(shares.exact_weight, 0) - trunc(coalesce(shares.exact_weight, 0), 4) desc,
                 shares.component
         ) as remainder_rank,
         (100 - sum(trunc(coalesce(shares.exact_weight, 0), 4)) over (partition by shares.date, shares.subject_key))

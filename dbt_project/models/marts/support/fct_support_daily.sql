@@ -26,32 +26,32 @@ with happened as (
     union all
 
     select
-        tickets.responded_day,
+        tickets.responded_day as date,
         tickets.system,
         tickets.priority,
-        0,
-        0,
-        0,
-        1,
-        tickets.first_response_hours,
-        0,
-        0
+        0 as opened,
+        0 as closed,
+        0 as open_tickets,
+        1 as responses,
+        tickets.first_response_hours as response_hours,
+        0 as resolutions,
+        0 as resolution_hours
     from {{ ref('int_tickets') }} as tickets
     where {{ in_scope('tickets.responded_day') }}
 
     union all
 
     select
-        tickets.closed_day,
+        tickets.closed_day as date,
         tickets.system,
         tickets.priority,
-        0,
-        1,
-        0,
-        0,
-        0,
-        (tickets.resolution_hours is not null)::int,
-        coalesce(tickets.resolution_hours, 0)
+        0 as opened,
+        1 as closed,
+        0 as open_tickets,
+        0 as responses,
+        0 as response_hours,
+        (tickets.resolution_hours is not null)::int as resolutions,
+        coalesce(tickets.resolution_hours, 0) as resolution_hours
     from {{ ref('int_tickets') }} as tickets
     where {{ in_scope('tickets.closed_day') }}
 
@@ -61,13 +61,13 @@ with happened as (
         days.date,
         tickets.system,
         tickets.priority,
-        0,
-        0,
-        1,
-        0,
-        0,
-        0,
-        0
+        0 as opened,
+        0 as closed,
+        1 as open_tickets,
+        0 as responses,
+        0 as response_hours,
+        0 as resolutions,
+        0 as resolution_hours
     from {{ days_in_scope(ref('int_tickets'), 'opened_day') }} as days
     inner join {{ ref('int_tickets') }} as tickets
         on

@@ -12,9 +12,10 @@ select
     )::numeric as numerator,
     null::numeric as denominator
 from {{ ref('fct_orders') }} as orders
-cross join lateral (
-    values ('all', 'all'), ('channel', orders.channel)
-) as dimensions (dimension, dimension_value)
+cross join
+    lateral (
+        values ('all', 'all'), ('channel', orders.channel)
+    ) as dimensions (dimension, dimension_value)
 where
     orders.ship_day is not null
     and not orders.is_custom

@@ -8,9 +8,10 @@ select
     count(*) filter (where orders.order_to_ship_hours <= 24)::numeric as numerator,
     count(*)::numeric as denominator
 from {{ ref('fct_orders') }} as orders
-cross join lateral (
-    values ('all', 'all'), ('channel', orders.channel)
-) as dimensions (dimension, dimension_value)
+cross join
+    lateral (
+        values ('all', 'all'), ('channel', orders.channel)
+    ) as dimensions (dimension, dimension_value)
 where
     orders.ship_day is not null
     and not orders.is_custom

@@ -1,1 +1,7 @@
-{{ daily_ratio(ref('fct_discount_codes_daily'), 'daily.discount_amount', 'daily.gross_amount', dimensions=['code'], where='daily.is_code') }}
+{{ daily_ratio(
+    ref('fct_discount_codes_daily'),
+    'daily.discount_amount',
+    'daily.gross_amount',
+    dimensions=['code'],
+    where='daily.is_code',
+) }}

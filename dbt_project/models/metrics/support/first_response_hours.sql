@@ -1,1 +1,6 @@
-{{ daily_ratio(ref('fct_support_daily'), 'daily.response_hours', 'daily.responses', dimensions=['system', 'priority']) }}
+{{ daily_ratio(
+    ref('fct_support_daily'),
+    'daily.response_hours',
+    'daily.responses',
+    dimensions=['system', 'priority'],
+) }}

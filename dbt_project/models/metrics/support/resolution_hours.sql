@@ -1,1 +1,6 @@
-{{ daily_ratio(ref('fct_support_daily'), 'daily.resolution_hours', 'daily.resolutions', dimensions=['system', 'priority']) }}
+{{ daily_ratio(
+    ref('fct_support_daily'),
+    'daily.resolution_hours',
+    'daily.resolutions',
+    dimensions=['system', 'priority'],
+) }}
