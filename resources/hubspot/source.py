@@ -395,7 +395,7 @@ class HubSpotSource:
                 for record in good:
                     yield record.id
         else:
-            raise PermanentFailure(f"hubspot: {stream.name} is not swept: past stages stay")
+            raise PermanentFailure(f"hubspot: {stream.name} is not swept: it is read whole, or its records stay")
 
     # -- tie-out --------------------------------------------------------------------------------------------
 

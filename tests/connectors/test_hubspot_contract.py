@@ -255,7 +255,9 @@ def test_every_request_and_every_answer(watched: Any, version: str) -> None:
         if stream.ties_out:
             totals = source.control_totals(stream, None)
             assert source.control_totals(stream, [total.day for total in totals][-3:]) == totals[-3:]
-            list(source.living_ids(stream))
+            # A stream that is read whole each time, or whose records stay, is not swept.
+            if not stream.full_refresh and name not in source.unswept:
+                assert list(source.living_ids(stream))
     assert all(probe.ok for probe in source.probe())
     assert set(seen) == set(ANSWERS)
 

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cycle.conftest import ROOT
 
 
@@ -35,6 +37,7 @@ def messages(home: Path) -> int:
     return int(count)
 
 
+@pytest.mark.slow
 def test_a_day_of_troubles_still_has_its_pulse(tmp_path: Path) -> None:
     next_day = "2026-11-21T06:00:00-05:00"
     third_day = "2026-11-22T06:00:00-05:00"

@@ -17,7 +17,11 @@ from tests.cycle.conftest import Cycle, run_demo
 
 ORDERS = SHARED / "data" / "online_retail.csv.gz"
 
-pytestmark = pytest.mark.skipif(not ORDERS.exists(), reason=f"{ORDERS} is not here: the real orders cannot be served")
+# The same totals without HTTP and Dagster: `tests/warehouse/test_real_shop_totals.py`.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not ORDERS.exists(), reason=f"{ORDERS} is not here: the real orders cannot be served"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +21,8 @@ def make_warehouse(server_home: Path, tmp_path_factory: pytest.TempPathFactory) 
 
     def make(project: Path = DBT_PROJECT) -> DbtWarehouse:
         scratch = tmp_path_factory.mktemp("dbt")
-        made.append(DbtWarehouse(running_server(server_home), f"dbt_{uuid.uuid4().hex[:12]}", scratch, project))
+        # The same names in every module: dbt reads the project once for each.
+        made.append(DbtWarehouse(running_server(server_home), f"dbt_{len(made)}", scratch, project))
         return made[-1]
 
     yield make

@@ -20,12 +20,15 @@ import psycopg
 from ops_platform.database.load import StagedLoad
 from ops_platform.database.migrations import ensure_raw_tables, migrate
 from ops_platform.database.server import ServerAddress
+from ops_platform.garbage import rarely_collecting
 from ops_platform.records import Record
 from ops_platform.settings import PROJECT_ROOT
 from ops_platform.warehouse.build import Outcome, settle
 from ops_platform.warehouse.publication import Publication, public_models, publish
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+# The last project that was read, by all that its reading depends on.
+_PARSED: dict[tuple[Any, ...], Any] = {}
 STREAMS = {
     "shopify": (
         "shop", "orders", "customers", "products", "inventory_items", "locations", "fulfillment_orders", "discounts",
@@ -126,12 +129,7 @@ class DbtWarehouse:
         return self.build("--exclude-resource-type", "test", *arguments)
 
     def dbt(self, *arguments: str) -> dict[str, str]:
-        from dbt.cli.main import dbtRunner
-
-        folders = ["--project-dir", self.project, "--profiles-dir", self.project]
-        outputs = ["--target-path", self.scratch / "target", "--log-path", self.scratch / "logs"]
-        with _environment(self._connection_environment()):
-            done = dbtRunner().invoke([*arguments, "--quiet", *map(str, [*folders, *outputs])])
+        done = self._invoke(*arguments)
         if done.exception is not None:
             raise done.exception
         results: Any = done.result
@@ -148,26 +146,36 @@ class DbtWarehouse:
 
     def settle(self) -> Outcome:
         """A build of the whole that may fail, and what the product makes of it: published, or nothing."""
-        from dbt.cli.main import dbtRunner
-
         from ops_platform.settings import reset_settings
 
-        folders = ["--project-dir", self.project, "--profiles-dir", self.project]
-        outputs = ["--target-path", self.scratch / "target", "--log-path", self.scratch / "logs"]
         started = datetime.now(UTC)
         (self.scratch / "target" / "run_results.json").unlink(missing_ok=True)
-        with _environment({**self._connection_environment(), "OPS_HOME": str(self.scratch)}):
+        with _environment({"OPS_HOME": str(self.scratch)}):
             reset_settings()
             try:
-                done = dbtRunner().invoke(
-                    ["build", "--exclude-resource-type", "unit_test", "--quiet", *map(str, [*folders, *outputs])]
-                )
+                done = self._invoke("build", "--exclude-resource-type", "unit_test")
                 return settle(
                     self.connection, self.scratch / "target", run_id="test", fingerprint="", started=started,
                     now=datetime.now(UTC), passed=done.success,
                 )  # fmt: skip
             finally:
                 reset_settings()
+
+    def _invoke(self, *arguments: str) -> Any:
+        """dbt in this process. What it read of a project serves every later call for the same server and database."""
+        from dbt.cli.main import dbtRunner
+
+        outputs = ["--target-path", self.scratch / "target", "--log-path", self.scratch / "logs"]
+        options = ["--quiet", "--project-dir", self.project, "--profiles-dir", self.project, *outputs]
+        known = (self.address, self.name, self.project, _state_of(self.project))
+        with _environment(self._connection_environment()), rarely_collecting():
+            if known not in _PARSED:
+                parsed = dbtRunner().invoke(["parse", *map(str, options)])
+                if parsed.exception is not None:
+                    raise parsed.exception
+                _PARSED.clear()
+                _PARSED[known] = parsed.result
+            return dbtRunner(manifest=_PARSED[known]).invoke([*arguments, *map(str, options)])
 
     def publish(self) -> Publication:
         """What the product does after a build that passed."""
@@ -202,6 +210,12 @@ class DbtWarehouse:
                 metric_id, dimension, value,
             )
         }  # fmt: skip
+
+
+def _state_of(project: Path) -> int:
+    """A number that changes when a file of the project does."""
+    files = (path for path in project.rglob("*") if "target" not in path.parts and "logs" not in path.parts)
+    return hash(tuple(sorted((str(path), path.stat().st_mtime_ns) for path in files if path.is_file())))
 
 
 @contextmanager

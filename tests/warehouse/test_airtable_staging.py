@@ -36,7 +36,7 @@ def warehouse(landed: dict[str, dict[str, Any]], make_warehouse: MakeWarehouse) 
     for name, payloads in landed.items():
         made.land("airtable", name, payloads.values(), NOW, ids=payloads)
     # With the unit tests.
-    made.dbt("build", "--select", MODELS)
+    made.dbt("build", "--select", MODELS, "--indirect-selection", "cautious")
     return made
 
 

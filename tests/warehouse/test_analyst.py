@@ -146,6 +146,7 @@ def test_every_metric_is_listed_and_shown(published: Desk) -> None:
     assert "like net_sales" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_change_is_seen_before_it_is_published(published: Desk) -> None:
     file = published.metric("net_sales")
     before = file.read_text(encoding="utf-8")
@@ -169,6 +170,7 @@ def test_a_change_is_seen_before_it_is_published(published: Desk) -> None:
     assert published.json("metric", "diff")["changed"] is False
 
 
+@pytest.mark.slow
 def test_a_change_that_cannot_be_built_says_so_and_leaves_nothing(published: Desk) -> None:
     file = published.metric("net_sales")
     before = file.read_text(encoding="utf-8")

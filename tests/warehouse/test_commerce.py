@@ -177,15 +177,6 @@ def test_every_metric_has_rows(warehouse: DbtWarehouse) -> None:
     assert empty == []
 
 
-def test_the_rules_hold_on_rows_worked_out_by_hand(warehouse: DbtWarehouse) -> None:
-    warehouse.dbt(
-        "test", "--select", "fct_discount_codes_daily,test_type:unit", "int_marketplace_orders,test_type:unit",
-        "fct_channel_sales_daily,test_type:unit", "int_customer_order_ages,test_type:unit",
-        "fct_customer_value_daily,test_type:unit", "fct_channel_balance_daily,test_type:unit",
-        "fct_sales_daily,test_type:unit",
-    )  # fmt: skip
-
-
 def test_no_day_of_the_calendar_is_missing_or_twice(warehouse: DbtWarehouse) -> None:
     days, first, last = warehouse.rows("select count(*), min(date), max(date) from marts.dim_date")[0]
     assert days == (last - first).days + 1

@@ -284,6 +284,7 @@ def test_the_milestone_closed_too_early_shows(warehouse: DbtWarehouse, company: 
 # The next day -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_day_later_the_parts_that_were_built_anew_make_the_whole(world: World, warehouse: DbtWarehouse) -> None:
     """Last: it moves the clock. An invoice is paid, a bill voided, a subscription cancelled, an issue closed, a user
     becomes staff; what is then computed in parts is what would be computed from nothing."""

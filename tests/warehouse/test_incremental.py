@@ -100,7 +100,7 @@ def history(warehouse: DbtWarehouse, seed: int, days: int) -> None:
 
 
 def test_parts_add_up_to_the_whole(make_warehouse: MakeWarehouse) -> None:
-    history(make_warehouse(), seed=1, days=4)
+    history(make_warehouse(), seed=1, days=2)
 
 
 @pytest.mark.slow

@@ -82,11 +82,6 @@ def days_of(each: Incident) -> list[date]:
     return [each.start + timedelta(days=number) for number in range((each.end - each.start).days + 1)]
 
 
-def test_the_rules_hold_on_worked_examples(warehouse: DbtWarehouse) -> None:
-    folders = ("intermediate.marketing", "marts.marketing", "marts.product")
-    warehouse.dbt("test", "--select", *(f"{folder},test_type:unit" for folder in folders))
-
-
 def test_media_is_what_was_entered(warehouse: DbtWarehouse, company: Company) -> None:
     told: Counter[date] = Counter()
     for each in worktables_of(company).media:

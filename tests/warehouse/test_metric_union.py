@@ -90,6 +90,7 @@ def test_wrong_use_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_metric_appears_with_its_two_files_alone(project: Path, make_warehouse: MakeWarehouse) -> None:
     morning = datetime(2026, 3, 12, 10, tzinfo=UTC)
     folder = project / "models" / "metrics" / "operations"

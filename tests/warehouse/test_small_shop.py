@@ -265,6 +265,7 @@ def test_once_synced_again_quiet_days_are_zero(shop: DbtWarehouse) -> None:
     assert shop.metric("late_orders", "bucket", "watch") == {"2026-03-15": 1}
 
 
+@pytest.mark.slow
 def test_a_full_refresh_says_the_same_and_keeps_the_pictures_of_stock(shop: DbtWarehouse) -> None:
     query = "select * from metrics.fct_metric_daily order by metric_id, date, dimension, dimension_value"
     before = shop.rows(query)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from sandbox.server import Sandbox
 
 # Seconds of the account's local time, written as the client asks for them.
-_MODIFIED = "strftime('%Y-%m-%dT%H:%M:%S', modified, 'unixepoch')"
+_MODIFIED = "strftime('%Y-%m-%dT%H:%M:%S', {}modified, 'unixepoch')"
+# The documents that these two streams are about; postings of the ledger are a stream of their own.
+_DOCUMENTS = "('CashSale', 'CustInvc', 'CustCred', 'CashRfnd', 'SalesOrd', 'ItemShip', 'PurchOrd', 'VendBill')"
 
 
 def _rows(sandbox: Sandbox, sql: str) -> list[tuple[Any, ...]]:
@@ -23,10 +25,16 @@ def _rows(sandbox: Sandbox, sql: str) -> list[tuple[Any, ...]]:
 
 def census(sandbox: Sandbox, stream: str) -> Held:
     if stream == "transactions":
-        rows = _rows(sandbox, f"SELECT id, {_MODIFIED}, tranid, type FROM t_transaction")
+        rows = _rows(
+            sandbox, f"SELECT id, {_MODIFIED.format('')}, tranid, type FROM t_transaction WHERE type IN {_DOCUMENTS}"
+        )
         return {str(number): (modified, name, kind) for number, modified, name, kind in rows}
     if stream == "transaction_lines":
-        rows = _rows(sandbox, f"SELECT uniquekey, {_MODIFIED}, txn, abs(amount) FROM t_line")
+        rows = _rows(
+            sandbox,
+            f"SELECT line.uniquekey, {_MODIFIED.format('line.')}, line.txn, abs(line.amount) FROM t_line AS line"
+            f" JOIN t_transaction AS doc ON doc.id = line.txn WHERE doc.type IN {_DOCUMENTS}",
+        )
         return {str(key): (at, str(txn), f"{amount or 0:.2f}") for key, at, txn, amount in rows}
     return {str(number): (name,) for number, name in
             _rows(sandbox, "SELECT id, entityid FROM t_entity WHERE type = 'Vendor'")}  # fmt: skip
