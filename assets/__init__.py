@@ -2,6 +2,8 @@
 
     raw        vendors' records, one asset a stream
     warehouse  dbt: staging, intermediate, marts, metrics
+    watch      what every metric was expected to be, and whether it was
+    alerts     all that was looked at, taken in by the alert machine; the receipt of silence
     evidence   numbered facts of one document, with their proof
     reports    the document, written and checked
     delivery   the message, once
@@ -17,6 +19,8 @@ from dagster import AssetsDefinition
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "raw": ("assets.raw",),
+    "watch": ("assets.watch",),
+    "alerts": ("assets.alerts",),
     "evidence": ("assets.evidence",),
     "reports": ("assets.reports",),
     "delivery": ("assets.delivery",),

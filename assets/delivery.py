@@ -4,7 +4,9 @@ Belongs here: one asset a document, under `delivery/<job>`. Does not belong here
 (`ops_platform.delivery`), Slack's protocol (`resources/slack_posting.py`).
 """
 
-from dagster import AssetExecutionContext, AssetKey, MaterializeResult, asset
+from datetime import timedelta
+
+from dagster import AssetExecutionContext, AssetKey, FreshnessPolicy, MaterializeResult, asset
 
 from assets.document_steps import send, stored_for
 from assets.reports import newest_evidence, report_ops_pulse
@@ -24,12 +26,14 @@ PATIENCE_SECONDS = 60.0
     owners=["team:coordinator"],
     tags={"bot": "coordinator", "division": "all"},
     kinds={"slack", "postgres"},
+    freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=26)),
     description=(
         "The morning pulse in the executive channel, once a period: through the transactional outbox, an unclear post "
         "looked up in the channel's history before it is ever repeated."
     ),
 )
 def delivery_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResource) -> MaterializeResult[None]:
+    from ops_platform.alerts import receipts
     from ops_platform.delivery.worker import deliver
     from ops_platform.evidence.store import load_bundle
     from ops_platform.failures import DataFailure
@@ -45,6 +49,8 @@ def delivery_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResou
             raise DataFailure("the pulse was not written: materialise report/ops_pulse first")
         bundle = load_bundle(connection, digest)
         outcomes = send(connection, settings, "ops_pulse", job, bundle, stored)
+        receipts.said(connection, context.run_id, outcomes.count("created"))
+        connection.commit()
     progress.report("delivery: posting to Slack")
     report = deliver(warehouse.connect, SlackPoster.from_settings(settings), patience=PATIENCE_SECONDS)
     if report.failed or report.held:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ops_platform.fleet import Fleet, Job
+from ops_platform.fleet import Job
+from ops_platform.fleet.profile import company_profile
 from ops_platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,23 +20,11 @@ if TYPE_CHECKING:
     import psycopg
 
     from ops_platform.documents.model import Document
-    from ops_platform.evidence.model import Bundle, CompanyProfile
+    from ops_platform.evidence.model import Bundle
     from ops_platform.writing.compose import Written
 
 
-def company_profile(fleet: Fleet) -> CompanyProfile:
-    """The company as evidence knows it."""
-    from ops_platform.evidence.model import CompanyProfile, Division, SourceSystem
-
-    return CompanyProfile(
-        name=fleet.company.name,
-        timezone=fleet.company.timezone,
-        currency=fleet.company.currency,
-        divisions=tuple(Division(name, label) for name, label in fleet.division_labels()),
-        sources=tuple(
-            SourceSystem(vendor, source.label, source.stale_after_hours) for vendor, source in fleet.sources.items()
-        ),
-    )
+__all__ = ["StoredDocument", "company_profile", "send", "store", "stored_for", "write_files"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,22 +9,27 @@ from __future__ import annotations
 from dagster import AssetKey, AssetSelection, define_asset_job, in_process_executor
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from jobs.receipts import RECEIPT_HOOKS
 from ops_platform.fleet import Fleet
 
 # The whole warehouse, not only what the document reads: dbt's tests compare models with each other, and a
 # test whose other side was never built could only fail.
 WAREHOUSE = AssetSelection.groups("seeds", "staging", "intermediate", "marts", "metrics")
+# Every run looks at everything and leaves its receipt, whatever document it is for.
+ALERTS = AssetSelection.assets(AssetKey(["delivery", "alerts"]))
 
 
 def fleet_jobs(fleet: Fleet) -> list[UnresolvedAssetJobDefinition]:
-    """A job a fleet entry: its delivered document, the warehouse and everything upstream, in one process."""
+    """A job a fleet entry: its delivered document, the warehouse, the alerts and everything upstream, in one
+    process."""
     return [
         define_asset_job(
             name=name,
-            selection=(AssetSelection.assets(AssetKey(["delivery", name])) | WAREHOUSE).upstream(),
+            selection=(AssetSelection.assets(AssetKey(["delivery", name])) | WAREHOUSE | ALERTS).upstream(),
             description=job.description,
             # A process per step would cost seconds of imports each.
             executor_def=in_process_executor,
+            hooks=RECEIPT_HOOKS,
             tags={
                 # Without it a run orphaned by a dead host would hold its pool slots for ever.
                 "dagster/max_runtime": str(job.max_runtime_minutes * 60),

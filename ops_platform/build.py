@@ -12,12 +12,15 @@ from typing import Any
 from dagster import AssetSpec, Definitions
 
 from assets import all_assets
+from jobs.alerts import ALERTS_JOB, alerts_job
 from jobs.fleet import fleet_jobs
 from jobs.outbox import outbox_job
 from ops_platform.fleet import get_fleet
 from ops_platform.settings import get_settings
 from resources.postgres import WarehouseResource
 from resources.vendor_clients import VendorsResource
+from sensors.failures import failures_sensor
+from sensors.freshness import freshness_sensor, watched_assets
 from sensors.outbox import outbox_sensor
 from sensors.schedules import fleet_schedules
 
@@ -53,8 +56,8 @@ def default_resources() -> dict[str, Any]:
 
 def build_definitions(resources: Mapping[str, Any] | None = None) -> Definitions:
     """Everything the platform declares. `resources` override the defaults by name."""
-    fleet = get_fleet()
-    jobs = fleet_jobs(fleet)
+    fleet, environment = get_fleet(), get_settings().ops_env
+    jobs, made = fleet_jobs(fleet), all_assets()
     operations = [
         AssetSpec(
             key=["ops", table], description=description, group_name="operations", owners=["team:coordinator"],
@@ -63,9 +66,13 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> Definitions
         for table, description in _OPERATIONS.items()
     ]  # fmt: skip
     return Definitions(
-        assets=[*all_assets(), *operations],
-        jobs=[*jobs, outbox_job()],
-        schedules=fleet_schedules(fleet, jobs, get_settings().ops_env),
-        sensors=[outbox_sensor(get_settings().ops_env)],
+        assets=[*made, *operations],
+        jobs=[*jobs, alerts_job(), outbox_job()],
+        schedules=fleet_schedules(fleet, jobs, environment),
+        sensors=[
+            outbox_sensor(environment),
+            failures_sensor(environment, ALERTS_JOB),
+            freshness_sensor(environment, watched_assets(made), ALERTS_JOB),
+        ],
         resources={**default_resources(), **(resources or {})},
     )

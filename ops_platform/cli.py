@@ -392,6 +392,376 @@ def metric_backtest(name: str, as_json: bool) -> None:
     sys.exit(run(name, as_json=as_json))
 
 
+@cli.group()
+def alert() -> None:
+    """What is the matter: look, take it in hand, silence it for known days, say whether it was worth it."""
+
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+_BY = click.option("--by", "actor", metavar="NAME", help="Who does it (default: your account's name).")
+_KEY = click.option("--key", metavar="TEXT", help="Makes it once: the same key again does nothing.")
+_PART = click.option("--part", metavar="DIMENSION=VALUE", help="Of a named metric, only this part.")
+_KIND = click.option(
+    "--kind", type=click.Choice(["metric", "threshold", "source", "tie_out", "job"]), default="metric",
+    help="What a name is of (default: metric).",
+)  # fmt: skip
+
+
+@alert.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also what is over.")
+@click.option("--days", default=30, type=click.IntRange(1, 3650), help="With --all: how far back.")
+@click.option("--limit", default=50, type=click.IntRange(1, 10_000), help="How many to show.")
+@_JSON
+def alert_list(everything: bool, days: int, limit: int, as_json: bool) -> None:
+    """What stands, the newest first, and what is muted.
+
+    \b
+    ops alert list
+    ops alert list --all --days 90 --json
+    """
+    from ops_platform.commands.alert import show_list
+
+    sys.exit(show_list(everything=everything, days=days, limit=limit, as_json=as_json))
+
+
+@alert.command("show")
+@click.argument("number", type=int)
+@_JSON
+def alert_show(number: int, as_json: bool) -> None:
+    """One alert: its subjects, what was told where, what people did, what happened.
+
+    \b
+    ops alert show 12
+    """
+    from ops_platform.commands.alert import show_one
+
+    sys.exit(show_one(number, as_json=as_json))
+
+
+@alert.command("ack")
+@click.argument("number", type=int)
+@_BY
+@_KEY
+@_JSON
+def alert_ack(number: int, actor: str | None, key: str | None, as_json: bool) -> None:
+    """Acknowledge: somebody knows. It is not repeated; what changes is still told.
+
+    \b
+    ops alert ack 12
+    """
+    from ops_platform.commands.alert import act
+
+    sys.exit(act("acknowledge", alert_id=number, actor=actor, key=key, as_json=as_json))
+
+
+@alert.command("assign")
+@click.argument("number", type=int)
+@click.argument("assignee", metavar="PERSON")
+@_BY
+@_KEY
+@_JSON
+def alert_assign(number: int, assignee: str, actor: str | None, key: str | None, as_json: bool) -> None:
+    """Say whose it is.
+
+    \b
+    ops alert assign 12 kim
+    """
+    from ops_platform.commands.alert import act
+
+    sys.exit(act("assign", alert_id=number, assignee=assignee, actor=actor, key=key, as_json=as_json))
+
+
+@alert.command("snooze")
+@click.argument("number", type=int)
+@click.option("--until", type=_DAY, metavar="YYYY-MM-DD", help="A business day: no weekend, no holiday.")
+@click.option("--days", type=click.IntRange(1, 365), help="For so many business days.")
+@_BY
+@_KEY
+@_JSON
+def alert_snooze(
+    number: int, until: datetime | None, days: int | None, actor: str | None, key: str | None, as_json: bool
+) -> None:
+    """Silent until a business day; if it ends before, that is told.
+
+    \b
+    ops alert snooze 12 --days 1               until the next business day
+    ops alert snooze 12 --until 2026-11-30
+    """
+    from ops_platform.commands.alert import snooze as run
+
+    sys.exit(run(number, until.date() if until else None, days, actor=actor, key=key, as_json=as_json))
+
+
+@alert.command("unsnooze")
+@click.argument("number", type=int)
+@_BY
+@_KEY
+@_JSON
+def alert_unsnooze(number: int, actor: str | None, key: str | None, as_json: bool) -> None:
+    """Let it speak again.
+
+    \b
+    ops alert unsnooze 12
+    """
+    from ops_platform.commands.alert import act
+
+    sys.exit(act("unsnooze", alert_id=number, actor=actor, key=key, as_json=as_json))
+
+
+@alert.command("mute")
+@click.argument("target", metavar="NUMBER|NAME")
+@click.option("--from", "start", type=_DAY, metavar="YYYY-MM-DD", help="First day (default: the day it is about).")
+@click.option("--to", "end", type=_DAY, metavar="YYYY-MM-DD", required=True, help="Last day.")
+@click.option("--reason", default="", metavar="TEXT", help="Why these days are known to be odd.")
+@_PART
+@_KIND
+@_BY
+@_KEY
+@_JSON
+def alert_mute(
+    target: str,
+    start: datetime | None,
+    end: datetime,
+    reason: str,
+    part: str | None,
+    kind: str,
+    actor: str | None,
+    key: str | None,
+    as_json: bool,
+) -> None:
+    """Watch a metric or rule, and say nothing of it, for a known period; what began before and ends is told after.
+
+    \b
+    ops alert mute 12 --to 2026-11-30 --reason "stocktaking"
+    ops alert mute net_sales --from 2026-11-27 --to 2026-11-30 --reason "Black Friday"
+    ops alert mute net_sales --part channel=amazon --to 2026-12-01
+    """
+    from ops_platform.commands.alert import mute as run
+
+    first = start.date() if start else None
+    sys.exit(
+        run(target, kind=kind, part=part, first_day=first, last_day=end.date(), reason=reason, actor=actor, key=key,
+            as_json=as_json)
+    )  # fmt: skip
+
+
+@alert.command("unmute")
+@click.argument("target", metavar="NUMBER|NAME")
+@_PART
+@_KIND
+@_BY
+@_KEY
+@_JSON
+def alert_unmute(target: str, part: str | None, kind: str, actor: str | None, key: str | None, as_json: bool) -> None:
+    """End the mutes of an alert's subjects, or of a metric or rule.
+
+    \b
+    ops alert unmute 12
+    ops alert unmute net_sales
+    """
+    from ops_platform.commands.alert import unmute as run
+
+    sys.exit(run(target, kind=kind, part=part, actor=actor, key=key, as_json=as_json))
+
+
+_NOTE = click.option("--note", default="", metavar="TEXT", help="Why.")
+
+
+@alert.command("useful")
+@click.argument("number", type=int)
+@_NOTE
+@_BY
+@_KEY
+@_JSON
+def alert_useful(number: int, note: str, actor: str | None, key: str | None, as_json: bool) -> None:
+    """It was worth it.
+
+    \b
+    ops alert useful 12
+    """
+    from ops_platform.commands.alert import act
+
+    sys.exit(act("useful", alert_id=number, note=note, actor=actor, key=key, as_json=as_json))
+
+
+@alert.command("noise")
+@click.argument("number", type=int)
+@_NOTE
+@_BY
+@_KEY
+@_JSON
+def alert_noise(number: int, note: str, actor: str | None, key: str | None, as_json: bool) -> None:
+    """It was not worth it. Enough of that, and `ops alert precision` suggests an edit.
+
+    \b
+    ops alert noise 12 --note "the usual Monday"
+    """
+    from ops_platform.commands.alert import act
+
+    sys.exit(act("noise", alert_id=number, note=note, actor=actor, key=key, as_json=as_json))
+
+
+@alert.command("precision")
+@_JSON
+def alert_precision(as_json: bool) -> None:
+    """How many alerts of each metric and rule were useful, and the edit that would quieten what cries wolf.
+
+    \b
+    ops alert precision
+    """
+    from ops_platform.commands.alert import precision as run
+
+    sys.exit(run(as_json=as_json))
+
+
+@cli.command()
+@click.option("--job", metavar="NAME", help="Only this job.")
+@click.option("--since", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]), help="From this business day on.")
+@click.option("--limit", default=30, type=click.IntRange(1, 100_000), help="How many to show.")
+@click.option("--week", is_flag=True, help="What silence covered: the last seven days, or seven from --since.")
+@_JSON
+def receipts(job: str | None, since: datetime | None, limit: int, week: bool, as_json: bool) -> None:
+    """What every run looked at, how close the closest came, and whether it said anything.
+
+    \b
+    ops receipts
+    ops receipts --job ops_pulse --since 2026-11-01
+    ops receipts --week
+    """
+    from ops_platform.commands.receipts import show
+
+    sys.exit(show(job=job, since=since.date() if since else None, limit=limit, week=week, as_json=as_json))
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the signed HTTP listener (default 3001).")
+@click.option("--socket-mode/--no-socket-mode", default=None, help="Default: with SLACK_APP_TOKEN.")
+def listen(port: int | None, socket_mode: bool | None) -> None:
+    """Take presses of buttons under alerts: by Socket Mode, by signed HTTP on this machine, or both.
+
+    \b
+    ops listen                         SLACK_APP_TOKEN: Socket Mode; SLACK_SIGNING_SECRET: HTTP
+    ops listen --port 3001
+    Runs until it is stopped; `ops up` runs it, too, where either of the two is set.
+    """
+    from ops_platform.commands.listen import listen as run
+
+    sys.exit(run(port=port, socket_mode=socket_mode))
+
+
+@cli.command()
+@click.argument("metric_id", metavar="[METRIC]", required=False)
+@click.option("--date", "day", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]), help="The day looked at.")
+@click.option("--against", metavar="WHAT", default="expected", help="expected (default), week, year or a day.")
+@click.option("--dimension", metavar="NAME", help="Only by this dimension.")
+@click.option("--csv", "file", type=click.Path(path_type=Path, dir_okay=False), help="A file in a metric's place.")
+@click.option("--depth", type=click.IntRange(1, 10), help="With --csv: dimensions of an element at most.")
+@click.option("--top", default=10, type=click.IntRange(1, 1000), help="With --csv: how many elements at most.")
+@_JSON
+def explain(
+    metric_id: str | None,
+    day: datetime | None,
+    against: str,
+    dimension: str | None,
+    file: Path | None,
+    depth: int | None,
+    top: int,
+    as_json: bool,
+) -> None:
+    """Where a number's change lies: its parts, its dimensions, the slices that moved apart from the rest.
+
+    \b
+    ops explain net_sales                             its last day against what was expected
+    ops explain net_sales --date 2026-11-19 --against week --dimension channel
+    ops explain --csv changes.csv                     columns: the dimensions, then real, predict
+                                                      rows: element,share,effect,real,predict
+    It says where a change lies and how much of it, and what is left unexplained; never why.
+    """
+    from ops_platform.commands.explain import explain_file, explain_metric
+
+    if (metric_id is None) == (file is None):
+        raise click.UsageError("name a metric, or a file with --csv")
+    if file is not None:
+        sys.exit(explain_file(file, depth=depth, most=top, as_json=as_json))
+    assert metric_id is not None
+    sys.exit(
+        explain_metric(
+            metric_id, day=day.date() if day else None, against=against, dimension=dimension, as_json=as_json
+        )
+    )
+
+
+@cli.command()
+@click.option("--csv", "file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The series.")
+def detect(file: Path) -> None:
+    """Score each row of a series by how surprising it is, from the rows before it only.
+
+    The file has the columns timestamp,value; printed are timestamp,score with scores from 0 (as ever) to 1, in the
+    file's order. Steps from seconds to days, gaps and repeats are taken as they come; what is wrong with the file is
+    said on standard error.
+
+    \b
+    ops detect --csv taxi.csv > scores.csv
+    """
+    from ops_platform.commands.watch import detect as run
+
+    sys.exit(run(file))
+
+
+@cli.group()
+def watch() -> None:
+    """What was expected of every metric, and whether it was so."""
+
+
+@watch.command("judge")
+@click.argument("names", nargs=-1, metavar="[METRIC]…")
+@click.option("--dry-run", is_flag=True, help="Keep nothing.")
+@_JSON
+def watch_judge(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Judge the newest complete days of every metric (or those named), now.
+
+    \b
+    ops watch judge
+    ops watch judge net_sales orders --dry-run
+    """
+    from ops_platform.commands.watch import judge as run
+
+    sys.exit(run(names, keep=not dry_run, as_json=as_json))
+
+
+@watch.command("show")
+@click.argument("name", metavar="METRIC")
+@click.option("--days", default=28, type=click.IntRange(1, 1000), help="How many of the newest days.")
+@_JSON
+def watch_show(name: str, days: int, as_json: bool) -> None:
+    """What was found of a metric of late, and how it was expected.
+
+    \b
+    ops watch show net_sales
+    """
+    from ops_platform.commands.watch import show as run
+
+    sys.exit(run(name, days=days, as_json=as_json))
+
+
+@watch.command("simulate")
+@click.argument("name", metavar="METRIC")
+@click.option("--since", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]), help="Default: a quarter back.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The chart, .html or .svg.")
+@click.option("--parts/--whole", default=True, help="With its dimensions (default) or the whole only.")
+@_JSON
+def watch_simulate(name: str, since: datetime | None, output: Path | None, parts: bool, as_json: bool) -> None:
+    """Which alerts a metric would have brought, each day judged from the days before it; with a chart.
+
+    \b
+    ops watch simulate net_sales
+    ops watch simulate refunds --since 2026-08-01 --output refunds.svg
+    """
+    from ops_platform.commands.watch import simulate as run
+
+    sys.exit(run(name, since=since, output=output, parts=parts, as_json=as_json))
+
+
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dbt(arguments: tuple[str, ...]) -> None:

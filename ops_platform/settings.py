@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     ops_airtable_file: Text = None
     ops_writer: Literal["auto", "rules", "claude"] = "auto"
     ops_web_port: int = Field(default=3000, ge=1, le=65535)
+    ops_listen_port: int = Field(default=3001, ge=0, le=65535)
+    ops_console_url: Text = None
 
     shopify_shop: Text = None
     shopify_client_id: Text = None
@@ -96,6 +98,9 @@ class Settings(BaseSettings):
     app_database_schema: Text = None
 
     slack_bot_token: Secret = None
+    slack_app_token: Secret = None
+    slack_signing_secret: Secret = None
+    slack_alert_users: Text = None
     slack_base_url: Text = None
     slack_channel_executive: Text = None
     slack_channel_team: Text = None
@@ -119,6 +124,13 @@ class Settings(BaseSettings):
                 ZoneInfo(value)
             except (ZoneInfoNotFoundError, ValueError) as error:
                 raise ValueError(f"{value!r} is not an IANA time zone, e.g. America/New_York") from error
+        return value
+
+    @field_validator("ops_console_url")
+    @classmethod
+    def _link_opens(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// (or http:// inside your network)")
         return value
 
     @field_validator("ops_home")

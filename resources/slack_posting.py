@@ -58,7 +58,7 @@ class SlackPoster:
         if not token.strip():
             raise ConfigurationError("SLACK_BOT_TOKEN is empty.")
         self.timeout = timeout
-        self._client = _client(token, (base_url or SLACK_URL).rstrip("/") + "/api/", timeout)
+        self._client = one_attempt_client(token, (base_url or SLACK_URL).rstrip("/") + "/api/", timeout)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SlackPoster:
@@ -105,6 +105,25 @@ class SlackPoster:
                 break
         # A thread is read oldest first: where the reading stopped says nothing about what came after.
         return Lookup(None, complete=False, reached=None if thread_of else reached)
+
+    def update(self, channel: str, external_id: str, payload: Mapping[str, Any], *, outbox_id: UUID) -> None:
+        """See `ops_platform.alerts.editions.Updater`: show `payload` in place of what was posted as `external_id`."""
+        self._call(
+            "chat.update",
+            writes=False,  # showing the same again changes nothing, so an unclear end is no more than a failure
+            json={
+                "channel": channel,
+                "ts": external_id,
+                "text": shortened(payload["text"]),
+                "blocks": payload.get("blocks") or [],
+                "metadata": {"event_type": EVENT_TYPE, "event_payload": {"outbox_id": str(outbox_id)}},
+                "parse": "none",
+            },
+        )
+
+    def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A reading call with the bot's token. Raises `PermanentFailure` or `TransientFailure`."""
+        return self._call(method, writes=False, params=dict(params))
 
     def identity(self) -> str:
         """Who the token speaks for, as "bot in workspace": the check that `ops doctor` makes."""
@@ -235,7 +254,7 @@ def _retry_after(headers: Mapping[str, Any]) -> float | None:
     return None
 
 
-def _client(token: str, url: str, timeout: float) -> WebClient:
+def one_attempt_client(token: str, url: str, timeout: float) -> WebClient:
     """A `WebClient` that makes one attempt, follows no redirect and reads a bounded answer."""
     import urllib.request
 

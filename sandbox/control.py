@@ -12,6 +12,9 @@ Belongs here: its endpoints. Does not belong here: doing what they ask (`server.
   GET|POST /clock                 {"now": ISO, "ticking"?: bool, "company"?: "follow"|"keep"}
   POST /profile                   {"profile": "generous"|"standard"|"restricted"}
   POST /mutate                    {"vendor", "op", "data"}
+  POST /slack/interactivity       {"url": where presses are posted, on this machine; null for none}
+  POST /slack/press               {"channel", "ts", "action_id", "user"?, "selected_date"?, "deliveries"?, "replay"?}
+  POST /slack/disconnect          {"reason"?: "warning"|"refresh_requested"|"link_disabled", "close"?: true}
   POST /shutdown
 """
 
@@ -19,7 +22,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 import orjson
@@ -34,6 +38,8 @@ from sandbox.options import PROFILES
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
+    from sandbox.slack import SlackSide
+    from sandbox.slack.interactivity import Interactivity
 
 
 class Control:
@@ -56,6 +62,9 @@ class Control:
             ("POST", "/clock", self._set_clock),
             ("POST", "/profile", self._profile),
             ("POST", "/mutate", self._mutate),
+            ("POST", "/slack/interactivity", self._slack_interactivity),
+            ("POST", "/slack/press", self._slack_press),
+            ("POST", "/slack/disconnect", self._slack_disconnect),
             ("POST", "/shutdown", self._shutdown),
         ]
         return [Route(f"/_sandbox{path}", _guarded(handler), methods=[method]) for method, path, handler in table]
@@ -136,6 +145,25 @@ class Control:
             raise ValueError('"data" must be an object.')
         result = self._sandbox.mutate(str(body.get("vendor", "")), str(body.get("op", "")), data)
         return {"ok": True, "result": result}
+
+    async def _slack_interactivity(self, request: Request) -> Any:
+        url = (await _object(request)).get("url")
+        if url is not None and urlsplit(str(url)).hostname not in ("127.0.0.1", "localhost"):
+            raise ValueError("The sandbox calls nobody but this machine.")
+        self._slack().request_url = None if url is None else str(url)
+        return {"url": url}
+
+    async def _slack_press(self, request: Request) -> Any:
+        return await self._slack().press(await _object(request))
+
+    async def _slack_disconnect(self, request: Request) -> Any:
+        body = await _object(request)
+        return await self._slack().disconnect(
+            str(body.get("reason", "refresh_requested")), close=bool(body.get("close", True))
+        )
+
+    def _slack(self) -> Interactivity:
+        return cast("SlackSide", self._sandbox.sides["slack"]).interactivity
 
     async def _shutdown(self, request: Request) -> Any:
         self._sandbox.stop()

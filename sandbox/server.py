@@ -91,6 +91,11 @@ class Sandbox:
             side.close()
         self.ledger.close()
 
+    def opened(self) -> None:
+        """The address is known: sides that hand out addresses of their own learn it."""
+        for side in self.sides.values():
+            side.at(self.url)
+
     def stop(self) -> None:
         """Let the server end after the requests under way."""
         if self.server is not None:
@@ -157,10 +162,12 @@ def _listen(port: int) -> socket.socket:
 
 def _server(sandbox: Sandbox, sock: socket.socket, ready: Any) -> _Server:
     sandbox.url = f"http://{HOST}:{sock.getsockname()[1]}"
+    sandbox.opened()
     config = uvicorn.Config(
         sandbox.app,
         loop="asyncio",
-        ws="none",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
         lifespan="off",
         log_level="warning",
         access_log=False,

@@ -53,6 +53,9 @@ class Side:
         """The settings with which the product reaches this side at `url`; empty where it is not served."""
         return {}
 
+    def at(self, url: str) -> None:
+        """The address of the sandbox, once it listens."""
+
     def load(self, company: Company) -> None:
         """Serve another company (the clock moved); what clients wrote stays."""
 

@@ -23,6 +23,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
+from ops_platform.commands.listen import wanted as listening_wanted
 from ops_platform.failures import ConfigurationError
 from ops_platform.settings import PROJECT_ROOT, get_settings
 
@@ -94,6 +95,7 @@ def _services() -> list[Service]:
         encoding="utf-8",
     )
     binaries = Path(sys.executable).parent
+    listener = Service("listener", [sys.executable, "-m", "ops_platform.cli", "listen"], logs / "listener.log")
     return [
         Service(
             "code server",
@@ -117,6 +119,7 @@ def _services() -> list[Service]:
             [str(binaries / "dagster-daemon"), "run", "--workspace", str(workspace), "--log-level", "warning"],
             logs / "daemon.log",
         ),
+        *([listener] if listening_wanted(settings) else []),
     ]  # fmt: skip
 
 

@@ -54,6 +54,13 @@ pre {{ overflow-x: auto; background: var(--edge); border-radius: 4px; padding: 8
 hr {{ border: 0; border-top: 1px solid var(--rule); margin: 10px 0; }}
 .context {{ color: var(--soft); font-size: 13px; line-height: 1.38; margin: 4px 0 8px; overflow-wrap: anywhere; }}
 .context span {{ display: block; }}
+.actions {{ display: flex; flex-wrap: wrap; gap: 8px; margin: 4px 0 8px; }}
+.button {{ border: 1px solid var(--rule); border-radius: 4px; padding: 0 12px; font-weight: 700; font-size: 13px;
+  line-height: 28px; }}
+.button.primary {{ background: #007a5a; border-color: #007a5a; color: #fff; }}
+.button.danger {{ border-color: #e01e5a; color: #e01e5a; }}
+.button.date::before {{ content: "🗓 "; }}
+.button.date::after {{ content: " ⌄"; color: var(--soft); }}
 </style>
 </head>
 <body>
@@ -95,10 +102,19 @@ def _block(block: dict[str, Any]) -> str:
         return _section(block["text"])
     if kind == "divider":
         return "<hr>"
+    if kind == "actions":
+        return f'<div class="actions">{"".join(_element(element) for element in block["elements"])}</div>'
     if kind == "context":
         parts = "".join(f"<span>{_text(element)}</span>" for element in block["elements"])
         return f'<div class="context">{parts}</div>'
     raise ValueError(f"no picture of a Slack block of type {kind!r}")
+
+
+def _element(element: dict[str, Any]) -> str:
+    """A button or a date to pick, as it looks; nothing here can be pressed."""
+    words = _shown((element.get("text") or element["placeholder"])["text"])
+    kind = "date" if element["type"] == "datepicker" else element.get("style", "plain")
+    return f'<span class="button {html.escape(kind)}">{words}</span>'
 
 
 def _section(text: dict[str, Any]) -> str:

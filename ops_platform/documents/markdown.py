@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ops_platform.documents.glyphs import MARKS, bar
 from ops_platform.documents.model import (
+    Actions,
     Block,
     Bullets,
     Claim,
@@ -108,6 +109,10 @@ def _block(block: Block) -> Iterator[str]:
             yield "| " + " | ".join(escape(cell) for cell in header) + " |"
             yield "|" + "---|" * len(header)
             yield from ("| " + " | ".join(_inline(cell) for cell in row) + " |" for row in rows)
+        case Actions(_, buttons):
+            # A command stands in a code span, where nothing is parsed; our own link stays one.
+            doable = [f"<{b.url}>" if b.kind == "link" else f"`{clean(b.command)}`" for b in buttons]
+            yield " · ".join(item for item in doable if item not in ("``", "<>"))
         case Divider():
             yield "---"
         case Footer(items):

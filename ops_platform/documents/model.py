@@ -154,6 +154,31 @@ class StatusLines:
 
 
 @dataclass(frozen=True, slots=True)
+class Button:
+    """Something a reader can do. `act` is the name by which its handler knows it, `command` how the same is done at a
+    terminal. A `date` asks for a day with it, a `link` opens `url` (ours, http or https). `ask` is a question to be
+    answered before it counts."""
+
+    act: str
+    label: str
+    kind: Literal["press", "date", "link"] = "press"
+    style: Literal["", "primary", "danger"] = ""
+    ask: str = ""
+    url: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What a reader can do about `subject` (`alert:12:0:handle`: of what, its number, which edition of the message,
+    which group of buttons; unique in a document)."""
+
+    TAG: ClassVar[str] = "actions"
+    subject: str
+    buttons: tuple[Button, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Divider:
     TAG: ClassVar[str] = "divider"
 
@@ -166,7 +191,20 @@ class Footer:
     items: tuple[RichText, ...]
 
 
-Block = Title | Heading | ScoreBar | KeyFigures | Paragraph | Bullets | Quote | Table | StatusLines | Divider | Footer
+Block = (
+    Title
+    | Heading
+    | ScoreBar
+    | KeyFigures
+    | Paragraph
+    | Bullets
+    | Quote
+    | Table
+    | StatusLines
+    | Actions
+    | Divider
+    | Footer
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from making links and mentions of plain words; the formatting characters of anyt
 replaced by look-alikes; a quote stands in `plain_text`, where nothing is parsed.
 
 Limits (docs.slack.dev, Block Kit): 50 blocks a message, 3,000 characters a section, 150 a header, 10 elements a
-context. Characters are counted as UTF-16 units, the stricter reading. A document that needs more becomes several
-messages: the first for the channel, the rest for its thread. Nothing is dropped.
+context, 25 an actions block, 75 characters on a button. Characters are counted as UTF-16 units, the stricter reading.
+A document that needs more becomes several messages: the first for the channel, the rest for its thread. Nothing is
+dropped.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ops_platform.documents.claims import MINUS
 from ops_platform.documents.glyphs import MARKS, bar
 from ops_platform.documents.model import (
+    Actions,
     Block,
     Bullets,
+    Button,
     Claim,
     Divider,
     Document,
@@ -52,10 +56,16 @@ MAX_SECTION = 3000
 MAX_HEADER = 150
 MAX_ELEMENTS = 10
 MAX_ELEMENT = 2000
+MAX_BUTTONS = 25
+MAX_BUTTON_TEXT = 75
+MAX_ID = 255
+MAX_URL = 3000
+MAX_QUESTION = 300
 MAX_TEXT = 3900
 MAX_MESSAGE = 12_000
 
 _LOOKALIKES = str.maketrans({"*": "∗", "~": "∼", "`": "ˋ"})
+_SIGN = re.compile(rf"{MINUS}(?!\d)")
 _EDGE_UNDERSCORE = re.compile(r"(?<!\w)_+|_+(?!\w)")
 
 SlackBlock = dict[str, Any]
@@ -107,6 +117,9 @@ def _mrkdwn(text: RichText) -> str:
 
 def _span(span: Span) -> str:
     words = inert(shown(span))
+    if isinstance(span, Claim):
+        # A browser may break a line between the sign and the currency: "−" alone at the end of a line is lost.
+        words = _SIGN.sub(f"{MINUS}\u2060", words)
     if isinstance(span, Words) and span.italic:
         return _wrapped(words, "_")
     if isinstance(span, Words | Claim | Quoted) and span.bold:
@@ -151,6 +164,8 @@ def _render_block(block: Block) -> Iterator[SlackBlock]:
             )
         case Table():
             yield from _sections(_table(block), wrap="```")
+        case Actions(subject, buttons):
+            yield from _actions(subject, buttons)
         case Divider():
             yield {"type": "divider"}
         case Footer(items):
@@ -187,6 +202,40 @@ def _table(block: Table) -> Iterator[str]:
     rows = [list(block.header), *([plain(cell) for cell in row] for row in block.rows)]
     for line in columns(rows):
         yield escape(line.replace("`", "ˋ"))
+
+
+def _actions(subject: str, buttons: tuple[Button, ...]) -> Iterator[SlackBlock]:
+    """Buttons, as many blocks as they need. An id that Slack would refuse is an error of ours, not a reader's."""
+    for start in range(0, len(buttons), MAX_BUTTONS):
+        block_id = subject if start == 0 else f"{subject}:{start}"
+        if len(block_id) > MAX_ID:
+            raise ValueError(f"a block's id of more than {MAX_ID} characters: {block_id[:60]}…")
+        elements = [_button(button) for button in buttons[start : start + MAX_BUTTONS]]
+        yield {"type": "actions", "block_id": block_id, "elements": elements}
+
+
+def _button(button: Button) -> SlackBlock:
+    words = _plain_text(_cut(escape(button.label), MAX_BUTTON_TEXT))
+    question = {"confirm": _question(button)} if button.ask else {}
+    if button.kind == "date":
+        return {"type": "datepicker", "action_id": button.act, "placeholder": words, **question}
+    made: SlackBlock = {"type": "button", "action_id": button.act, "text": words, **question}
+    if button.style:
+        made["style"] = button.style
+    if button.kind == "link":
+        if not button.url.startswith(("https://", "http://")) or len(button.url) > MAX_URL:
+            raise ValueError(f"not a link that a button can open: {button.url[:80]!r}")
+        made["url"] = button.url
+    return made
+
+
+def _question(button: Button) -> SlackBlock:
+    return {
+        "title": _plain_text(_cut(escape(button.label.rstrip(" …")), 100)),
+        "text": _plain_text(_cut(escape(button.ask), MAX_QUESTION)),
+        "confirm": _plain_text("Yes"),
+        "deny": _plain_text("No"),
+    }
 
 
 def _plain_text(text: str) -> SlackBlock:
@@ -282,6 +331,8 @@ def _parts(blocks: list[SlackBlock]) -> Iterator[list[SlackBlock]]:
 
 
 def _text_width(block: SlackBlock) -> int:
+    if block["type"] == "actions":
+        return sum(_width((item.get("text") or item["placeholder"])["text"]) for item in block["elements"])
     texts = [block["text"]] if "text" in block else block.get("elements", [])
     return sum(_width(text["text"]) for text in texts)
 

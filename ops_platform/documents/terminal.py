@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ops_platform.documents.glyphs import MARKS, bar
 from ops_platform.documents.model import (
+    Actions,
     Block,
     Bullets,
     Claim,
@@ -169,6 +170,9 @@ def _block(block: Block, width: int, paint: _Paint) -> Iterator[str]:
             yield from _statuses(lines, width, paint)
         case Table(header, rows):
             yield from columns([list(header), *([plain(cell) for cell in row] for row in rows)])
+        case Actions(_, buttons):
+            doable = [clean(button.command or button.url) for button in buttons if button.command or button.url]
+            yield from wrapped(" · ".join(doable), width, first="→ ", rest="  ")
         case Divider():
             yield paint("─" * min(width, 78), "2")
         case Footer(items):

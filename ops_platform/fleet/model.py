@@ -5,27 +5,22 @@ Belongs here: shapes and cross-checks of the file. Does not belong here: values.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ops_platform.failures import ConfigurationError
+from ops_platform.fleet.alert_policy import AlertPolicy
+from ops_platform.fleet.alert_rules import AlertRule, problems_of
+from ops_platform.fleet.entries import Entry as _Entry
+from ops_platform.fleet.entries import Exact
 from ops_platform.settings import Settings, get_settings
 
-# YAML reads 0.20 as a binary float; money and rates must not pass through one.
-Exact = Annotated[
-    Decimal, BeforeValidator(lambda value: Decimal(str(value)) if isinstance(value, int | float) else value)
-]
 ChannelKey = Literal["executive", "team", "alerts"]
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Company(_Entry):
@@ -124,6 +119,8 @@ class Fleet(_Entry):
     sources: dict[str, Source]
     jobs: dict[str, Job]
     thresholds: dict[str, Threshold]
+    alert_rules: dict[str, AlertRule] = Field(default_factory=dict)
+    alerts: AlertPolicy = Field(default_factory=AlertPolicy)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Fleet:
@@ -136,6 +133,9 @@ class Fleet(_Entry):
                 for name, entry in entries.items()
                 if entry.bot not in self.bots
             ]
+        problems += problems_of(
+            self.alert_rules, set(self.thresholds), set(self.sources), set(self.divisions), set(self.bots)
+        )
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from ops_platform.watch.tree import tree_problems
+
 UNITS = ("money", "count", "ratio", "percent", "days", "hours", "score")
 DIRECTIONS = ("up_is_good", "down_is_good", "neutral")
 AGGREGATIONS = ("sum", "ratio", "last", "average")
@@ -106,12 +108,14 @@ def metric_problems(
 ) -> list[str]:
     """What metrics lack or say wrongly. `streams` are the known ones as `vendor.stream`."""
     known, allowed_divisions, allowed_owners = set(streams), {*divisions, *COMPANY_DIVISIONS}, set(owners)
+    metrics = [str(node["name"]) for node in manifest["nodes"].values() if is_metric(node)]
     found: list[str] = []
     for node in sorted(manifest["nodes"].values(), key=lambda item: str(item["name"])):
         if not is_metric(node):
             continue
         metric, where = node["config"]["meta"]["metric"], str(node["original_file_path"])
         problems = entry_problems(metric, known, allowed_divisions, allowed_owners)
+        problems += tree_problems(str(node["name"]), metric, metrics)
         if len(node["description"].strip()) < 20:
             problems.append("its description says nothing")
         if metric.get("owner") != node["config"]["meta"].get("owner"):
@@ -148,9 +152,25 @@ def entry_problems(metric: dict[str, Any], streams: set[str], divisions: set[str
                 found.append(f"{key} is {value!r}, not a number")
     if "in_pulse" in metric and not isinstance(metric["in_pulse"], bool):
         found.append("in_pulse is neither true nor false")
+    found += _watch_problems(metric.get("watch"))
     named = [*(metric.get("sources") or []), *(metric.get("optional_sources") or [])]
     found += [f"its source {stream} is no stream (vendor.stream)" for stream in named if stream not in streams]
     found += [f"its source {stream} is named twice" for stream in sorted({s for s in named if named.count(s) > 1})]
+    return found
+
+
+def _watch_problems(watch: Any) -> list[str]:
+    """What is wrong with `watch`: `persistence: 2 of 3` or `judged: false`."""
+    if watch is None:
+        return []
+    if not isinstance(watch, dict):
+        return ["watch is not a mapping (persistence, judged)"]
+    found = [f"watch.{key} is unknown (persistence, judged)" for key in watch if key not in ("persistence", "judged")]
+    if "judged" in watch and not isinstance(watch["judged"], bool):
+        found.append("watch.judged is neither true nor false")
+    said = re.fullmatch(r"(\d+) of (\d+)", str(watch.get("persistence", "1 of 1")))
+    if said is None or not 1 <= int(said[1]) <= int(said[2]) <= 31:
+        found.append(f"watch.persistence is {watch['persistence']!r}, not as `2 of 3` (at most 31 days)")
     return found
 
 

@@ -484,11 +484,26 @@ class FactoryMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where an incident shows. At least one of `subjects` (as `metric:orders:channel:web`) must be found out of order
+    on a day from `first` to `last`; `prompt`: by the day after `first`. Metrics in `touches` may be moved as well, up
+    to `touches_until`. Nothing has to be found where `unseen_because` says why."""
+
+    subjects: tuple[str, ...]
+    first: date
+    last: date
+    touches: tuple[str, ...]
+    touches_until: date
+    prompt: bool = True
+    unseen_because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """Something that was planted on purpose. `start` and `end` are days of the shop's zone, both included;
     an incident still going on at the clock has its planned end. `entity` is what it hits ("channel:amazon",
     "sku:AUR-BUD-BLK", "erp"); `effect` says in words what must show; `expected` the same in numbers
-    (for example {"factor": "0.35"} or {"order_ids": "…,…"})."""
+    (for example {"factor": "0.35"} or {"order_ids": "…,…"}); `sighting`, in the whole ledger, where it shows."""
 
     id: int
     kind: str
@@ -497,6 +512,7 @@ class Incident:
     entity: str
     effect: str
     expected: Mapping[str, str] = field(default_factory=dict)
+    sighting: Sighting | None = None
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """Everything that was planted in the company, in every system's part of its story: the answers a detector, a
 reconciliation or a reader is later held against.
 
-Belongs here: joining what each part planted. Does not belong here: planting (`incidents.py` for trade, stock and
-the ERP; each other system's part for its own).
+Belongs here: joining what each part planted, with where it shows (`visibility.py`). Does not belong here: planting
+(`incidents.py` for trade, stock and the ERP; each other system's part for its own).
 """
 
 from __future__ import annotations
 
 from sandbox.company import app_usage, campaigns, crm, issues, marketplace, worktables
 from sandbox.company.model import Company, Incident
+from sandbox.company.visibility import with_sightings
 
 _PARTS = (campaigns, crm, worktables, marketplace, issues, app_usage)
 
@@ -18,4 +19,5 @@ def planted(company: Company) -> list[Incident]:
     if company.source == "csv":
         return []
     found = [*company.incidents, *(incident for part in _PARTS for incident in part.incidents(company))]
+    found = with_sightings(company, found)
     return sorted(found, key=lambda incident: (incident.start, incident.id))

@@ -23,4 +23,4 @@ def _mount(around: Surroundings) -> SlackSide:
     )
 
 
-SIDE = VendorSide(_mount, ("/api/", "/upload/"), SEMANTIC_FAULTS)
+SIDE = VendorSide(_mount, ("/api/", "/upload/", "/actions/", "/link/"), SEMANTIC_FAULTS)

@@ -6,6 +6,7 @@ message. Errors read as Slack's own: "[ERROR] … [json-pointer:/blocks/0/text/t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,7 @@ _ELEMENTS = frozenset(
         "feedback_buttons",
     }
 )
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RICH = frozenset({"rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"})
 # Blocks that are known but not looked into.
 _OPAQUE = frozenset(
@@ -135,8 +137,15 @@ class _Checker:
 
     def actions(self, block: dict[str, Any], pointer: str) -> None:
         self.keys(block, pointer, "block_id", "elements")
+        seen: set[str] = set()
         for index, item in enumerate(self.items(block.get("elements", []), f"{pointer}/elements", MAX_ACTIONS)):
             self.element(item, f"{pointer}/elements/{index}")
+            name = item.get("action_id") if isinstance(item, dict) else None
+            if isinstance(name, str):
+                if name in seen:
+                    at = f"{pointer}/elements/{index}/action_id"
+                    self.fail(at, f"`action_id` `{name}` already exists for another element")
+                seen.add(name)
 
     def context_actions(self, block: dict[str, Any], pointer: str) -> None:
         self.keys(block, pointer, "block_id", "elements")
@@ -202,10 +211,34 @@ class _Checker:
                 self.string(value["url"], f"{pointer}/url", 3000)
             if value.get("style", "primary") not in ("primary", "danger"):
                 self.fail(f"{pointer}/style", "must be one of: primary, danger")
+            if "confirm" in value:
+                self.confirm(value["confirm"], f"{pointer}/confirm")
+        elif kind == "datepicker":
+            self.keys(value, pointer, "action_id initial_date confirm placeholder focus_on_load")
+            if "placeholder" in value:
+                self.text(value["placeholder"], f"{pointer}/placeholder", 150, ("plain_text",))
+            if "initial_date" in value and not _DAY.fullmatch(str(value["initial_date"])):
+                self.fail(f"{pointer}/initial_date", "must be in the format YYYY-MM-DD")
+            if "confirm" in value:
+                self.confirm(value["confirm"], f"{pointer}/confirm")
         elif kind in ("static_select", "multi_static_select", "overflow", "checkboxes", "radio_buttons"):
             most = {"overflow": 5, "checkboxes": 10, "radio_buttons": 10}.get(str(kind), 100)
             if "options" in value or "option_groups" not in value:
                 self.items(value.get("options", []), f"{pointer}/options", most)
+
+    def confirm(self, value: Any, pointer: str) -> None:
+        if not isinstance(value, dict):
+            self.fail(pointer, "must provide an object")
+            return
+        self.keys(value, pointer, "style", "title text confirm deny")
+        for key, longest, kinds in (
+            ("title", 100, ("plain_text",)),
+            ("text", 300, ("plain_text", "mrkdwn")),
+            ("confirm", 30, ("plain_text",)),
+            ("deny", 30, ("plain_text",)),
+        ):
+            if key in value:
+                self.text(value[key], f"{pointer}/{key}", longest, kinds)
 
     def image_source(self, value: dict[str, Any], pointer: str) -> None:
         if ("image_url" in value) == ("slack_file" in value):

@@ -17,6 +17,7 @@ METHOD_TIER = {
     "auth.test": 5,
     "chat.delete": 3,
     "chat.getPermalink": 5,
+    "chat.postEphemeral": 4,
     "chat.update": 3,
     "conversations.history": 3,
     "conversations.info": 3,

@@ -19,6 +19,7 @@ import orjson
 
 from sandbox.exchange import note
 from sandbox.slack.blocks import check_blocks
+from sandbox.slack.interactivity import Interactivity
 from sandbox.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, TEAM_NAME, TEAM_URL, Message, Workspace
 
 MAX_TEXT = 40_000
@@ -47,6 +48,7 @@ class Call:
     workspace: Workspace
     arguments: Mapping[str, Any]
     base_url: str
+    interactivity: Interactivity | None = None
     most: int = 1000
     page_fault: str | None = None
     warnings: list[str] = field(default_factory=list)
@@ -290,6 +292,17 @@ def chat_update(call: Call) -> Answer:
     return {"channel": channel, "ts": ts, "text": message["text"], "message": message}
 
 
+def chat_post_ephemeral(call: Call) -> Answer:
+    """Shown to one person of the channel, kept nowhere; the ledger tells."""
+    channel = call.channel(member=True)
+    user = call.required("user")
+    if user not in call.workspace.members(channel["id"]):
+        raise SlackError("user_not_in_channel")
+    message = _composed(call, longest=MAX_TEXT)
+    call.workspace.whisper(channel["id"], user, message["text"])
+    return {"message_ts": call.workspace.next_ts()}
+
+
 def chat_delete(call: Call) -> Answer:
     channel = call.channel()["id"]
     ts = call.required("ts")
@@ -377,8 +390,9 @@ def files_complete(call: Call) -> Answer:
 
 
 def connections_open(call: Call) -> Answer:
-    # Socket Mode is a websocket to the vendor; the sandbox speaks HTTP alone.
-    raise SlackError("not_allowed_token_type")
+    if call.interactivity is None:
+        raise SlackError("internal_error")
+    return {"url": call.interactivity.ticket(call.base_url)}
 
 
 # Shared -------------------------------------------------------------------------------------------------------
@@ -552,10 +566,11 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "api.test": Method(lambda call: {"args": {k: str(v) for k, v in call.arguments.items()}}, json_body=True),
-    "apps.connections.open": Method(connections_open, json_body=True),
+    "apps.connections.open": Method(connections_open, ("connections:write",), json_body=True),
     "auth.test": Method(auth_test, json_body=True),
     "chat.delete": Method(chat_delete, ("chat:write",), json_body=True),
     "chat.getPermalink": Method(chat_permalink),
+    "chat.postEphemeral": Method(chat_post_ephemeral, ("chat:write",), json_body=True),
     "chat.postMessage": Method(chat_post, ("chat:write",), json_body=True),
     "chat.update": Method(chat_update, ("chat:write",), json_body=True),
     "conversations.history": Method(conversations_history, ("channels:history", "groups:history"), listing=True),

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from sandbox.clock import parse_instant
 from sandbox.company import Company
@@ -26,9 +26,10 @@ from sandbox.hooks import Clock
 from sandbox.ledger import SqliteLedger
 from sandbox.mutation import MutationRefused, required
 from sandbox.refusals import refusal
+from sandbox.slack.interactivity import SIGNING_SECRET, Interactivity
 from sandbox.slack.limits import RateLimits
 from sandbox.slack.methods import METHODS, Call, SlackError
-from sandbox.slack.workspace import Workspace
+from sandbox.slack.workspace import TEAM_ID, Workspace
 from sandbox.vendor_side import Side
 
 BOT_TOKEN = "xoxb-sandbox"  # noqa: S105
@@ -66,10 +67,14 @@ class SlackSide(Side):
         profile: str = "generous",
     ) -> None:
         self.workspace = Workspace(company, ledger, clock)
+        self.interactivity = Interactivity(self.workspace, ledger)
         self.limits = RateLimits(profile)
         self._ledger = ledger
         self._faults = faults
         self._directory = directory
+
+    def at(self, url: str) -> None:
+        self.interactivity.base_url = url
 
     def load(self, company: Company) -> None:
         """Serve another company (the clock moved); what clients posted stays."""
@@ -87,15 +92,19 @@ class SlackSide(Side):
         return {
             "SLACK_BASE_URL": url,
             "SLACK_BOT_TOKEN": BOT_TOKEN,
+            "SLACK_APP_TOKEN": APP_TOKEN,
+            "SLACK_SIGNING_SECRET": SIGNING_SECRET,
             "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
             "SLACK_CHANNEL_TEAM": "C0TEAM",
             "SLACK_CHANNEL_ALERTS": "C0ALERT",
         }
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
         return [
             Route("/api/{method:path}", self._method, methods=["GET", "POST"]),
             Route("/upload/v1/{file_id}", self._upload, methods=["POST"]),
+            Route("/actions/{team}/{number}/{key}", self.interactivity.respond, methods=["POST"]),
+            WebSocketRoute("/link/", self.interactivity.link),
         ]
 
     # HTTP -------------------------------------------------------------------------------------------------
@@ -122,10 +131,12 @@ class SlackSide(Side):
             if wait is not None:
                 refused, body = refusal("slack", 429, {"retry_after": wait})
                 return Response(body, 429, headers={**headers, **dict(refused)})
+            base_url = str(request.base_url).rstrip("/")
             call = Call(
                 self.workspace,
                 arguments,
-                base_url=str(request.base_url).rstrip("/"),
+                base_url=base_url,
+                interactivity=self.interactivity,
                 most=self.limits.most_objects(name, 1000),
                 warnings=warnings,
             )
@@ -179,7 +190,8 @@ class SlackSide(Side):
     def mutate(self, op: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """Change the workspace from outside. Operations: `add_message` (channel, user, text; at, thread_ts),
         `edit_message` (channel, ts, text), `delete_message` (channel, ts), `add_channel` (id, name),
-        `archive_channel`, `leave_channel` (channel), `add_user` (id, name; real_name, timezone)."""
+        `archive_channel`, `leave_channel` (channel), `add_user` (id, name; real_name, timezone, partner: whose
+        guest, team: of a connected workspace)."""
         workspace = self.workspace
         if op == "add_user":
             name = required(data, "name")
@@ -191,6 +203,7 @@ class SlackSide(Side):
                 zone,
                 bool(data.get("is_bot", False)),
                 data.get("partner"),
+                str(data.get("team", TEAM_ID)),
             )
             return {"user": workspace.users[data["id"]]}
         if op == "add_channel":

@@ -173,6 +173,10 @@ class Workspace:
             {(MESSAGES, f"{channel}/{message['ts']}"): message},
         )
 
+    def whisper(self, channel: str, user: str, text: str) -> None:
+        """Something only one person sees."""
+        self._ledger.record("slack", "ephemeral_shown", {"channel": channel, "user": user, "text": text})
+
     def rewrite(self, channel: str, ts: str, message: Message) -> None:
         """Replace a client's message."""
         self._messages[channel][ts] = message

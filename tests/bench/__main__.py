@@ -27,6 +27,7 @@ import psutil
 
 from tests.bench.against_dlt import bench_dlt
 from tests.bench.warehouse_history import bench_history
+from tests.bench.watch_judging import bench_watch
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
@@ -291,6 +292,7 @@ def memory_row(name: str, parts: dict[str, float]) -> None:
 BENCHES: dict[str, Callable[[], None]] = {
     "start": bench_start, "stack": bench_stack, "demo": bench_demo, "load": bench_load,
     "dlt": lambda: bench_dlt(row, write_orders, sandbox, touch_orders), "history": lambda: bench_history(row),
+    "watch": lambda: bench_watch(row),
 }  # fmt: skip
 
 

@@ -86,9 +86,13 @@ def test_an_unknown_method(served: Served) -> None:
     assert get(served, "chat.explode") == {"ok": False, "error": "unknown_method", "req_method": "chat.explode"}
 
 
-def test_socket_mode_is_not_offered(served: Served) -> None:
-    answer = served.http.post("/api/apps.connections.open", headers={"Authorization": "Bearer xapp-sandbox"}).json()
-    assert answer == {"ok": False, "error": "not_allowed_token_type"}
+def test_socket_mode_is_for_an_app_level_token(served: Served) -> None:
+    assert post(served, "apps.connections.open")["error"] == "not_allowed_token_type"
+    app = {"Authorization": "Bearer xapp-sandbox"}
+    answer = served.http.post("/api/apps.connections.open", headers=app).json()
+    assert answer["url"].startswith(f"ws://{served.http.base_url.netloc.decode()}/link/?ticket=")
+    said = served.http.post("/api/chat.postMessage", headers=app, json={"channel": "C0EXEC", "text": "x"}).json()
+    assert said["error"] == "not_allowed_token_type"
 
 
 # How arguments are sent --------------------------------------------------------------------------------------------
@@ -292,6 +296,9 @@ def text(length: int, kind: str = "plain_text") -> dict[str, Any]:
     return {"type": kind, "text": "x" * length}
 
 
+CONFIRM = {"title": text(100), "text": text(300), "confirm": text(30), "deny": text(30)}
+
+
 @pytest.mark.parametrize(
     ("good", "bad"),
     [
@@ -303,12 +310,29 @@ def text(length: int, kind: str = "plain_text") -> dict[str, Any]:
         ([{"type": "section", "fields": [text(2000)]}], [{"type": "section", "fields": [text(2001)]}]),
         ([{"type": "context", "elements": [text(1)] * 10}], [{"type": "context", "elements": [text(1)] * 11}]),
         (
-            [{"type": "actions", "elements": [{"type": "button", "text": text(75), "action_id": "a"}] * 25}],
+            [
+                {
+                    "type": "actions",
+                    "elements": [{"type": "button", "text": text(75), "action_id": f"a{n}"} for n in range(25)],
+                }
+            ],
             [{"type": "actions", "elements": [{"type": "button", "text": text(1)}] * 26}],
         ),
         (
             [{"type": "actions", "elements": [{"type": "button", "text": text(75)}]}],
             [{"type": "actions", "elements": [{"type": "button", "text": text(76)}]}],
+        ),
+        (
+            [{"type": "actions", "elements": [{"type": "datepicker", "action_id": "a", "placeholder": text(150)}]}],
+            [{"type": "actions", "elements": [{"type": "datepicker", "action_id": "a", "value": "x"}]}],
+        ),
+        (
+            [{"type": "actions", "elements": [{"type": "button", "text": text(1), "confirm": CONFIRM}]}],
+            [{"type": "actions", "elements": [{"type": "button", "text": text(1), "confirm": {"title": text(101)}}]}],
+        ),
+        (
+            [{"type": "actions", "elements": [{"type": "button", "text": text(1), "action_id": "a"}]}],
+            [{"type": "actions", "elements": [{"type": "button", "text": text(1), "action_id": "a"}] * 2}],
         ),
         ([{"type": "markdown", "text": "x" * 12_000}], [{"type": "markdown", "text": "x" * 6_001}] * 2),
         (

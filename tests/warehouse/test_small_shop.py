@@ -17,12 +17,13 @@ Refunds: of #1 on Mar 9, 23:59:59 New York: a line of 30 and 5 more (35); of #4 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from ops_platform.watch.explain import explain
 from tests.warehouse.conftest import MakeWarehouse
 from tests.warehouse.dbt_warehouse import DbtWarehouse
 from tests.warehouse.payloads import line, order, parcel, product, refund, stock
@@ -81,6 +82,8 @@ def shop(make_warehouse: MakeWarehouse) -> DbtWarehouse:
     [
         ("net_sales", ("120", "51.005", "-35", "200", "-200")),
         ("gross_sales", ("130", "51.005", "0", "200", "0")),
+        ("sales_before_refunds", ("120", "51.005", "0", "200", "0")),
+        ("average_unit_price", ("40", "12.75125", None, "50", None)),
         ("orders", ("1", "2", "0", "1", "0")),
         ("average_order_value", ("120", "25.5025", None, "200", None)),
         ("units_sold", ("3", "4", "0", "4", "0")),
@@ -105,6 +108,33 @@ def test_a_period_is_the_ratio_of_its_sums(shop: DbtWarehouse) -> None:
         " where metric_id = 'average_order_value' and dimension = 'all'"
     )
     assert parts == [(Decimal("371.005"), Decimal(4))]
+
+
+def test_metrics_are_what_their_parts_make_and_a_lie_is_found(shop: DbtWarehouse) -> None:
+    (check,) = (shop.scratch / "target" / "compiled").rglob("metrics_are_made_of_their_parts.sql")
+    query = check.read_text(encoding="utf-8").replace('"candidate_metrics"', '"metrics"')
+    assert shop.rows(query) == []
+    for lie in ("value = value + 0.01", "value = value - 3"):
+        with shop.connection.transaction(force_rollback=True):
+            shop.connection.execute(
+                f"update metrics.fct_metric_daily set {lie} where metric_id = 'sales_before_refunds'"
+                " and date = '2026-03-10' and dimension = 'all'".encode()
+            )
+            found = {(row[0], str(row[2])) for row in shop.rows(query)}
+        assert found == {("net_sales", "2026-03-10"), ("sales_before_refunds", "2026-03-10")}
+
+
+def test_a_days_change_taken_apart(shop: DbtWarehouse) -> None:
+    # From #1's 3 units at 40 to #4's 4 units at 50: L(200, 120) = 80 / ln(5/3), times ln(4/3) and ln(5/4).
+    found = explain(shop.connection, "net_sales", date(2026, 3, 10), "2026-03-07")
+    told = {node.metric.id: node.effect for top in found.tree for node in top.walk()}
+    assert told == {
+        "sales_before_refunds": 80, "orders": 0, "average_order_value": 80,
+        "units_per_order": Decimal("45.05366357"), "average_unit_price": Decimal("34.94633643"), "refunds": 0,
+    }  # fmt: skip
+    assert [(one.dimension, one.effects[0].part) for one in found.dimensions] == [
+        ("channel", "web"), ("country", "United States"),
+    ]  # fmt: skip
 
 
 def test_dimensions_name_channel_and_country(shop: DbtWarehouse) -> None:

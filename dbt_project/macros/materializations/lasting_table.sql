@@ -32,13 +32,11 @@ config:
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {#- Begins the transaction: what is read of the change log, what is written and what is remembered are one. -#}
-    {%- call statement('clock', fetch_result=true, auto_begin=true) -%}
-        select to_char(as_of at time zone timezone, 'YYYY-MM-DD') from ops.company
-    {%- endcall -%}
-    {%- set clock = load_result('clock').table -%}
-    {%- set today = clock.columns[0].values()[0] if clock | length else none -%}
     {%- set parents = changes_that_reach(model) -%}
-    {%- set stamps = present_stamps(parents) -%}
+    {%- call statement('standing', fetch_result=true, auto_begin=true) -%}{{ what_stands(name, parents) }}{%- endcall -%}
+    {%- set standing = read_standing(load_result('standing').table, parents) -%}
+    {%- set today = standing.today -%}
+    {%- set stamps = standing.stamps -%}
 
     {%- set fresh = existing is none or not existing.is_table -%}
     {%- set anew = not fresh and should_full_refresh() and not config.get('only_recent') -%}
@@ -61,7 +59,7 @@ config:
         {%- do run_query("select ops.everything_changed('" ~ name ~ "')") -%}
         {%- do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke(existing, anew)) -%}
     {%- else -%}
-        {%- set plan = scope_to_build(name, scope, definition, parents, stamps, today) -%}
+        {%- set plan = scope_to_build(name, scope, definition, parents, standing) -%}
         {%- if plan.nothing -%}
             {%- call noop_statement('main', 'UNCHANGED') -%}
                 select 1 as unchanged
@@ -87,7 +85,9 @@ config:
             {%- do run_query('drop table ' ~ given) -%}
         {%- endif -%}
     {%- endif -%}
-    {%- do remember_build(name, definition, stamps, today) -%}
+    {%- if not remembers_all(standing, definition) -%}
+        {%- do remember_build(name, definition, stamps, today) -%}
+    {%- endif -%}
     {%- do persist_docs(target_relation, model) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {%- do adapter.commit() -%}
@@ -95,34 +95,54 @@ config:
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
-{#- Where each parent's changes stand now, as {relation: number}; a number that is not larger than the remembered one
-    says that nothing changed. -#}
-{% macro present_stamps(parents) -%}
-    {%- set stamps = {} -%}
-    {%- for relation in parents -%}
-        {%- do stamps.update({relation: 0}) -%}
+{#- In one question: the clock's day, where each parent's changes stand now, and what the last build remembered. -#}
+{% macro what_stands(name, parents) -%}
+    select 'clock' as kind, to_char(as_of at time zone timezone, 'YYYY-MM-DD') as about, null::bigint as number, '-' as definition
+    from ops.company
+    {%- if parents %}
+    union all
+    select 'stamp', asked.relation, ops.change_stamp(asked.relation), '-'
+    from (values {% for relation in parents %}('{{ relation }}'){{ ', ' if not loop.last }}{% endfor %}) as asked (relation)
+    {%- endif %}
+    union all
+    select 'remembered', parent, seen, definition from ops.model_progress where model = '{{ name }}'
+{%- endmacro %}
+
+{#- {today, stamps: {relation: number}, remembered: {parent: number}, definition}. A stamp that is not larger than the
+    remembered one says that nothing changed. -#}
+{% macro read_standing(rows, parents) -%}
+    {%- set standing = {'today': none, 'stamps': {}, 'remembered': {}, 'definition': none} -%}
+    {%- for relation in parents -%}{%- do standing.stamps.update({relation: 0}) -%}{%- endfor -%}
+    {%- for row in rows -%}
+        {%- if row[0] == 'clock' -%}
+            {%- do standing.update({'today': row[1]}) -%}
+        {%- elif row[0] == 'stamp' -%}
+            {%- do standing.stamps.update({row[1]: row[2]}) -%}
+        {%- else -%}
+            {%- do standing.remembered.update({row[1]: row[2]}) -%}
+            {%- do standing.update({'definition': row[3]}) -%}
+        {%- endif -%}
     {%- endfor -%}
-    {%- if stamps -%}
-        {%- set asked = [] -%}
-        {%- for relation in stamps -%}{%- do asked.append("('" ~ relation ~ "')") -%}{%- endfor -%}
-        {%- for row in run_query("select relation, ops.change_stamp(relation) from (values " ~ asked | join(', ') ~ ") as asked (relation)") -%}
-            {%- do stamps.update({row[0]: row[1]}) -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {{ return(stamps) }}
+    {{ return(standing) }}
+{%- endmacro %}
+
+{#- Whether what this build would remember is what is remembered already. -#}
+{% macro remembers_all(standing, definition) -%}
+    {%- set wanted = {'clock': (standing.today | replace('-', '') | int) if standing.today else 0} -%}
+    {%- do wanted.update(standing.stamps) -%}
+    {%- set differs = [] -%}
+    {%- for parent, number in wanted.items() if standing.remembered.get(parent) != number -%}{%- do differs.append(parent) -%}{%- endfor -%}
+    {{ return(not differs and standing.definition == definition) }}
 {%- endmacro %}
 
 {#- What to build: {whole}, {nothing} or {extent: a SQL array of scope values}, and whether the definition changed. -#}
-{% macro scope_to_build(name, scope, definition, parents, stamps, today) -%}
-    {%- set remembered = {} -%}
-    {%- set known = {'definition': none} -%}
-    {%- for row in run_query("select parent, seen, definition from ops.model_progress where model = '" ~ name ~ "'") -%}
-        {%- do remembered.update({row[0]: row[1]}) -%}
-        {%- do known.update({'definition': row[2]}) -%}
-    {%- endfor -%}
+{% macro scope_to_build(name, scope, definition, parents, standing) -%}
+    {%- set remembered = standing.remembered -%}
+    {%- set stamps = standing.stamps -%}
+    {%- set today = standing.today -%}
     {%- set why = [] -%}
     {%- set sources = [] -%}
-    {%- if known.definition != definition -%}{%- do why.append('definition') -%}{%- endif -%}
+    {%- if standing.definition != definition -%}{%- do why.append('definition') -%}{%- endif -%}
     {%- for relation, columns in parents.items() -%}
         {%- if relation not in remembered -%}
             {%- do why.append(relation) -%}

@@ -7,6 +7,7 @@
             {%- if metric -%}
                 {%- set required = metric.get('sources') or [] -%}
                 {%- set optional = metric.get('optional_sources') or [] -%}
+                {%- set watch = metric.get('watch') or {} -%}
                 {%- do rows.append(
                     "(" ~ [
                         sql_text(node.name),
@@ -23,6 +24,8 @@
                         sql_text('{' ~ (required + optional) | join(',') ~ '}') ~ '::text[]',
                         sql_text('{' ~ required | join(',') ~ '}') ~ '::text[]',
                         'true' if metric.get('in_pulse') else 'false',
+                        sql_text(watch.get('persistence') or ''),
+                        'true' if watch.get('judged', true) else 'false',
                     ] | join(', ') ~ ")"
                 ) -%}
             {%- endif -%}

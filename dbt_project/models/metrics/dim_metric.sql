@@ -7,12 +7,12 @@
 ) }}
 
 {#- dbt parses the model before the catalogue is at hand; a row without an id keeps the statement whole. -#}
-{%- set nothing = "('', '', '', '', '', '', '', 0, 0, '', '', '{}'::text[], '{}'::text[], false)" %}
+{%- set nothing = "('', '', '', '', '', '', '', 0, 0, '', '', '{}'::text[], '{}'::text[], false, '', false)" %}
 {%- set rows = metric_catalogue_rows() or [nothing] %}
 
 with catalogue (
     metric_id, label, description, unit, direction, aggregation, kind, target, minimum_effect, owner, division,
-    sources, required_sources, in_pulse
+    sources, required_sources, in_pulse, persistence, is_watched
 ) as (
     values
     {{ rows | join(',\n    ') }}
@@ -33,6 +33,8 @@ select
     catalogue.sources,
     catalogue.in_pulse,
     catalogue.kind,
-    catalogue.required_sources
+    catalogue.required_sources,
+    nullif(catalogue.persistence, '') as persistence,
+    catalogue.is_watched
 from catalogue
 where catalogue.metric_id <> ''

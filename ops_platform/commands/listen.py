@@ -1,0 +1,161 @@
+"""`ops listen`: the process that takes presses of buttons under alerts.
+
+Belongs here: putting the listeners, the desk and the machine's actions together, and their life. Does not belong here:
+Slack's protocol (`resources/slack_interactions.py`), what a press does (`ops_platform.alerts`).
+
+It imports neither Dagster nor dbt: it is always there, so it must stay small.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ops_platform import clock
+from ops_platform.failures import ConfigurationError
+from ops_platform.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from ops_platform.alerts.presses import Settled
+    from ops_platform.delivery import DeliveryPolicy
+    from resources.slack_interactions import Desk, HttpListener, SocketListener
+    from resources.slack_posting import SlackPoster
+
+log = logging.getLogger(__name__)
+#: Messages of alerts that changed so long ago are not looked at again.
+LOOK_BACK = timedelta(days=30)
+SHOW_SECONDS = 60.0
+
+Connect = Callable[[], "psycopg.Connection[Any]"]
+
+
+def listen(*, port: int | None, socket_mode: bool | None) -> int:
+    """Listen until a signal. Raises `ConfigurationError` when there is nothing to listen to."""
+    from ops_platform.commands.prepare import prepare_database
+    from ops_platform.database import connect
+    from resources.slack_posting import SlackPoster
+
+    settings = get_settings()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    poster = SlackPoster.from_settings(settings)
+    prepare_database()
+    desk = desk_of(settings, poster, connect)
+    http, socket = listeners_of(settings, desk, port=port, socket_mode=socket_mode)
+    stopping = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopping.set())
+    desk.start()
+    if http is not None:
+        http.start()
+        click.echo(f"signed HTTP: {http.url} (this machine only; a proxy with a certificate stands before it)")
+    if socket is not None:
+        socket.start()
+        click.echo("Socket Mode: connecting")
+    try:
+        while not stopping.wait(SHOW_SECONDS):
+            _show_all(poster, connect)
+            if socket is not None and socket.failed and http is None:
+                raise ConfigurationError(socket.failed)
+    finally:
+        for part in (socket, http, desk):
+            if part is not None:
+                part.stop()
+    return 0
+
+
+def wanted(settings: Settings) -> bool:
+    """True where there is something to listen to: what decides whether `ops up` runs it."""
+    return settings.slack_bot_token is not None and (
+        settings.slack_app_token is not None or settings.slack_signing_secret is not None
+    )
+
+
+def desk_of(settings: Settings, poster: SlackPoster, connect: Connect) -> Desk:
+    """The desk that does presses with the machine's own actions, shows them and delivers what they made."""
+    from ops_platform.alerts.composing import AlertComposer
+    from ops_platform.alerts.pressed import PressedActions
+    from ops_platform.fleet import get_fleet
+    from ops_platform.fleet.profile import company_profile
+    from resources.slack_interactions import Desk, SlackPeople, answer_privately
+
+    fleet = get_fleet()
+    names = (settings.slack_alert_users or "").split(",")
+    return Desk(
+        connect=connect,
+        act=PressedActions(fleet, AlertComposer(company_profile(fleet), settings.ops_console_url)),
+        people=SlackPeople(poster.ask, frozenset(name.strip() for name in names if name.strip())),
+        now=clock.now,
+        answer=partial(answer_privately, base_url=settings.slack_base_url),
+        after=partial(after_press, poster=poster, connect=connect),
+    )
+
+
+def listeners_of(
+    settings: Settings, desk: Desk, *, port: int | None, socket_mode: bool | None
+) -> tuple[HttpListener | None, SocketListener | None]:
+    """The listeners the settings call for; `socket_mode` False leaves that one out, True insists on it."""
+    from resources.slack_interactions import HttpListener, SocketListener
+
+    http = socket = None
+    if settings.slack_signing_secret is not None:
+        secret = settings.slack_signing_secret.get_secret_value()
+        http = HttpListener(desk, secret, port=settings.ops_listen_port if port is None else port)
+    if settings.slack_app_token is not None and socket_mode is not False:
+        socket = SocketListener(desk, settings.slack_app_token.get_secret_value(), base_url=settings.slack_base_url)
+    if socket_mode and socket is None:
+        raise ConfigurationError("Socket Mode needs SLACK_APP_TOKEN (an app-level token, scope connections:write).")
+    if http is None and socket is None:
+        raise ConfigurationError(
+            "nothing to listen to: set SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP),"
+            " see docs/connect/slack.md"
+        )
+    return http, socket
+
+
+def after_press(
+    settled: Settled,
+    *,
+    poster: SlackPoster,
+    connect: Connect,
+    today: Callable[[], date] | None = None,
+    policy: DeliveryPolicy | None = None,
+) -> None:
+    """Show the alert's message as it stands now, and deliver what the press put in the outbox. `today` is the
+    company's day, by default the clock's."""
+    from ops_platform.delivery import deliver
+
+    if settled.state != "done":
+        return
+    show(poster, connect, settled.press.alert_id, (today or _today)())
+    deliver(connect, poster, limit=10, policy=policy)
+
+
+def _show_all(poster: SlackPoster, connect: Connect) -> None:
+    try:
+        show(poster, connect, None, _today())
+    except Exception as error:  # whatever is away now is there at the next turn
+        log.warning("messages are brought up to date later: %s", error)
+
+
+def show(poster: SlackPoster, connect: Connect, alert_id: int | None, today: date) -> None:
+    """Bring the messages of one alert, or of all that changed, up to date at Slack."""
+    from ops_platform.alerts.editions import show_standing
+
+    since = clock.now() - LOOK_BACK
+    show_standing(connect, poster, now=datetime.now(UTC), today=today, since=since, alert_id=alert_id)
+
+
+def _today() -> date:
+    from ops_platform.fleet import get_fleet
+
+    return clock.business_day(clock.now(), get_fleet().company.timezone)

@@ -1,0 +1,303 @@
+"""The expected range of every series on every day, from the days before it.
+
+For each series and day the baseline with the smallest trailing error is chosen (flat, same weekday, day of month, both;
+each on a level of one, seven or 28 days), holidays and promotions are added as effects, and the range is a multiple of
+the trailing conformal tail of its own residuals, the day itself left out. Three votes must agree that a day is inside:
+against the chosen baseline, against the plain level, and three days together. A day found outside enters the history of
+later days at the edge of its range: an incident must not become the rule by which the next one is judged.
+
+Belongs here: scales, choice, residuals, ranges, all in one pass over `[series, day]`. Does not belong here:
+candidates (`baseline.py`), minimum effects, persistence and words (`judge.py`). Imports numpy: import this module
+inside functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ops_platform.watch import baseline
+from ops_platform.watch.baseline import Floats
+
+Ints = NDArray[np.int64]
+
+TAIL_DAYS = 365
+ERROR_DAYS = 63  # two months, so that a monthly spike has shown itself
+TAIL = 0.985  # of the residuals of a year, on each side
+TAIL_MULTIPLE = 1.4
+OTHER_VOTES = 1.0  # reach of the two other votes, in the first one's
+FEWEST_RESIDUALS = 28
+_FEWEST_ERRORS = 14
+_ENOUGH_FOR_A_SIDE = 100
+_TOGETHER = 3  # days that are also judged together
+_WITHOUT_PRECEDENT = 3.0  # times as wide is the range of a holiday that no earlier one tells about
+_CHUNK = 128  # series at a time: bounds the memory
+
+# In the order of preference: of two that err alike, the simpler.
+_CANDIDATES = (
+    ("flat", baseline.LONG_DAYS), ("flat", baseline.SHORT_DAYS), ("flat", 1),
+    ("weekday", baseline.LONG_DAYS), ("weekday", baseline.SHORT_DAYS), ("weekday", 1),
+    ("month day", baseline.LONG_DAYS), ("month day", baseline.SHORT_DAYS), ("month day", 1),
+    ("weekday and month day", baseline.LONG_DAYS), ("weekday and month day", baseline.SHORT_DAYS),
+)  # fmt: skip
+_HANDICAP = (1.0, 1.0, 1.0, 1.02, 1.02, 1.02, 1.05, 1.05, 1.05, 1.07, 1.07)
+_WORDS = {
+    baseline.LONG_DAYS: "the level of four weeks",
+    baseline.SHORT_DAYS: "the level of a week",
+    1: "the newest value",
+}
+BASELINES = tuple(f"{kind} on {_WORDS[days]}" if kind != "flat" else _WORDS[days] for kind, days in _CANDIDATES)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """`[series, day]` each. `expected`, `low`, `high` are in the series' unit, NaN where there is too little history;
+    `baseline` is the place in `BASELINES`, -1 for none; `residuals` counts the residuals the range stands on;
+    `precedents` counts earlier days of the same calendar label, -1 where the day has none."""
+
+    expected: Floats
+    low: Floats
+    high: Floats
+    baseline: Ints
+    residuals: Ints
+    precedents: Ints
+
+
+def expect(
+    values: Floats, days: Sequence[date], *, offsets: Floats, weights: Floats | None = None,
+    labels: Sequence[str] | None = None,
+) -> Expectations:  # fmt: skip
+    """The expected range of `values[series, day]`, `days` being consecutive.
+
+    `offsets[series]` is the size below which differences do not matter: above it the scale is that of shares, as
+    volumes need; NaN keeps the plain scale, as rates need. `weights[series, day]` (optional) is what a day's value
+    rests on, as the denominator of a rate: a day on few is given a wider range. `labels[day]` names holidays and
+    promotions."""
+    places = baseline.month_day_places(days)
+    marks = list(labels) if labels is not None else [""] * len(days)
+    parts = [
+        _expect(
+            values[start : start + _CHUNK], days, offsets[start : start + _CHUNK],
+            None if weights is None else weights[start : start + _CHUNK], places, marks,
+        )
+        for start in range(0, len(values), _CHUNK)
+    ]  # fmt: skip
+    if not parts:
+        nothing = np.empty((0, len(days)))
+        none = nothing.astype(np.int64)
+        return Expectations(nothing, nothing, nothing, none, none, none)
+    return Expectations(*(np.concatenate([getattr(part, name) for part in parts]) for name in Expectations.__slots__))
+
+
+def to_scale(values: Floats, offsets: Floats) -> Floats:
+    """Onto the scale of shares (plain near zero, logarithmic beyond the offset, either sign); NaN offsets: as is."""
+    size = np.where(np.isnan(offsets), 1.0, offsets)[:, None]
+    return np.where(np.isnan(offsets)[:, None], values, np.arcsinh(values / (2 * size)))
+
+
+def from_scale(scaled: Floats, offsets: Floats) -> Floats:
+    size = np.where(np.isnan(offsets), 1.0, offsets)[:, None]
+    with np.errstate(over="ignore"):
+        return np.where(np.isnan(offsets)[:, None], scaled, 2 * size * np.sinh(np.clip(scaled, -300, 300)))
+
+
+def _expect(
+    values: Floats, days: Sequence[date], offsets: Floats, weights: Floats | None, places: Ints, labels: list[str]
+) -> Expectations:
+    scaled = to_scale(values, offsets)
+    steadiness = _steadiness(weights, values.shape)
+    monthly, weekly = _anchors(days, 28), _anchors(days, 7)
+    effect, precedents = _calendar(scaled, labels)
+    # One earlier holiday says twice as little as many do.
+    widening = np.where(
+        precedents < 0, 1.0, np.where(precedents == 0, _WITHOUT_PRECEDENT, 1 + 1 / np.maximum(precedents, 1))
+    )
+    widening = widening / steadiness
+    history, clipped, ordinary = scaled, np.full(values.shape, np.nan), ~np.isnan(scaled)
+    for last in (False, True):
+        anchors = weekly if last else monthly
+        # First by slow levels only, which an incident does not carry along: what is outside of them is left out of the
+        # choice, and stands at the edge, for the second.
+        expected, chosen, grown = _chosen(history - effect, places, ordinary, quick=last)
+        expected = expected + effect
+        plain = baseline.level(history - effect, baseline.LONG_DAYS) + effect
+        away, away_plain = (scaled - expected) * steadiness, (scaled - plain) * steadiness
+        together = _mean_of_last(away, _TOGETHER)
+        # What was outside in the first pass counts as standing at the edge: see the module's head.
+        seen = np.where(np.isnan(clipped), away, clipped)
+        low, high, count = _tail(seen, grown, anchors)
+        low3, high3, _ = _tail(_mean_of_last(seen, _TOGETHER), grown, anchors)
+        seen_plain = np.where(np.isnan(clipped), away_plain, np.clip(away_plain, -np.abs(clipped), np.abs(clipped)))
+        low_plain, high_plain, _ = _tail(seen_plain, grown, anchors)
+        # Days together: how far today may be, given the days before; never nearer than half an ordinary tail.
+        others = together * _TOGETHER - away
+        half_low, half_high = low / (2 * TAIL_MULTIPLE), high / (2 * TAIL_MULTIPLE)
+        gap = plain - expected
+        top = _nearest(
+            high * widening,
+            (half_high * widening, (_TOGETHER * OTHER_VOTES * high3 - others) * widening),
+            (half_high * widening, gap + OTHER_VOTES * high_plain * widening),
+        )
+        bottom = -_nearest(
+            -low * widening,
+            (-half_low * widening, -(_TOGETHER * OTHER_VOTES * low3 - others) * widening),
+            (-half_low * widening, -(gap + OTHER_VOTES * low_plain * widening)),
+        )
+        known = (count >= FEWEST_RESIDUALS) & ~np.isnan(expected)
+        if last:
+            break
+        outside = known & ((scaled - expected > top) | (scaled - expected < bottom))
+        edge = np.clip(scaled, expected + bottom, expected + top)
+        history, ordinary = np.where(outside, edge, scaled), ordinary & ~outside
+        # At the edge of the tail itself, not of its multiple: else every incident would widen the next range.
+        tail_edge = np.where(scaled > expected, high, low) * (1.1 / TAIL_MULTIPLE)
+        clipped = np.where(outside, tail_edge, np.nan)
+    return Expectations(
+        expected=from_scale(np.where(known, expected, np.nan), offsets),
+        low=from_scale(np.where(known, expected + bottom, np.nan), offsets),
+        high=from_scale(np.where(known, expected + top, np.nan), offsets),
+        baseline=np.where(known, chosen, -1),
+        residuals=count,
+        precedents=np.where(np.array([bool(label) for label in labels])[None, :], precedents, -1),
+    )
+
+
+def _nearest(first: Floats, *votes: tuple[Floats, Floats]) -> Floats:
+    """The smallest of the first reach and the others', none of which may be nearer than its floor; a vote that is not
+    known says nothing."""
+    reach = first
+    for floor, vote in votes:
+        reach = np.where(np.isnan(vote), reach, np.minimum(reach, np.maximum(floor, vote)))
+    return reach
+
+
+def _steadiness(weights: Floats | None, shape: tuple[int, ...]) -> Floats:
+    """How much steadier a day is than usual: the root of what it rests on, against the median of four weeks."""
+    if weights is None:
+        return np.ones(shape)
+    usual = baseline.level(np.where(weights > 0, weights, np.nan), baseline.LONG_DAYS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.sqrt(weights / usual)
+    return np.clip(np.where(np.isfinite(share), share, 1.0), 0.2, 3.0)
+
+
+def _calendar(scaled: Floats, labels: list[str]) -> tuple[Floats, Ints]:
+    """The effect of each day's label, from earlier days of it, else of its kind (what is before the colon)."""
+    if not any(labels):
+        return np.zeros(scaled.shape), np.full(scaled.shape, -1, dtype=np.int64)
+    away = scaled - (baseline.level(scaled, baseline.LONG_DAYS) + np.nan_to_num(baseline.weekday_effect(scaled)))
+    own, known = baseline.calendar_effect(away, baseline.calendar_places(labels))
+    kinds = [label.partition(":")[0] for label in labels]
+    pooled, _ = baseline.calendar_effect(away, baseline.calendar_places(kinds))
+    marked = np.array([bool(label) for label in labels])[None, :]
+    return np.where(marked, np.where(known > 0, own, pooled / 2), 0.0), np.where(marked, known, -1)
+
+
+def _chosen(
+    scaled: Floats, places: Ints, ordinary: NDArray[np.bool_], *, quick: bool
+) -> tuple[Floats, Ints, NDArray[np.bool_]]:
+    """The best candidate's expectation, which it is, and whether weekdays could be chosen already.
+
+    Errors of days that were not `ordinary` do not count. Without `quick` on the level of four weeks only."""
+    weekday = baseline.weekday_effect(scaled)
+    plain = scaled - weekday
+    month_day = baseline.month_day_effect(scaled - baseline.level(scaled, baseline.LONG_DAYS), places)
+    both = baseline.month_day_effect(plain - baseline.level(plain, baseline.LONG_DAYS), places)
+    seasons = {
+        "flat": np.zeros(scaled.shape),
+        "weekday": weekday,
+        "month day": month_day,
+        "weekday and month day": weekday + both,
+    }
+    best, best_error = np.full(scaled.shape, np.nan), np.full(scaled.shape, np.inf)
+    grown = np.zeros(scaled.shape, dtype=bool)
+    chosen = np.full(scaled.shape, -1, dtype=np.int64)
+    for number, ((kind, days), handicap) in enumerate(zip(_CANDIDATES, _HANDICAP, strict=True)):
+        if days != baseline.LONG_DAYS and not quick:
+            continue
+        season = seasons[kind]
+        candidate = baseline.level(scaled - season, days) + season
+        error = _trailing_error(np.where(ordinary, scaled - candidate, np.nan)) * handicap
+        grown |= ~np.isnan(error) & (kind == "weekday")
+        # Before any candidate has a record, the first that says anything stands in.
+        error = np.where(np.isnan(error) & ~np.isnan(candidate) & np.isnan(best), 1e300, error)
+        better = ~np.isnan(candidate) & (error < best_error)
+        best, best_error = np.where(better, candidate, best), np.where(better, error, best_error)
+        chosen = np.where(better, number, chosen)
+    return best, chosen, grown
+
+
+def _trailing_error(away: Floats) -> Floats:
+    """Mean size of the errors of the last `ERROR_DAYS` days; the scale itself keeps large ones from deciding alone."""
+    size = np.abs(away)
+    known = ~np.isnan(size)
+    total = np.cumsum(np.where(known, size, 0.0), axis=1)
+    count = np.cumsum(known, axis=1)
+    total, count = baseline.shifted(total, 1), baseline.shifted(count.astype(float), 1)
+    earlier_total = np.nan_to_num(baseline.shifted(total, ERROR_DAYS))
+    earlier_count = np.nan_to_num(baseline.shifted(count, ERROR_DAYS))
+    number = count - earlier_count
+    return np.where(number >= _FEWEST_ERRORS, (total - earlier_total) / np.maximum(number, 1), np.nan)
+
+
+def _mean_of_last(away: Floats, days: int) -> Floats:
+    """The mean of a day and the days before it, all known."""
+    total = away.copy()
+    for back in range(1, days):
+        total = total + baseline.shifted(away, back)
+    return total / days
+
+
+def _anchors(days: Sequence[date], every: int) -> Ints:
+    """For each day, where the newest day is on which tails are taken (every seventh: Mondays); -1 before the first."""
+    found, newest = [], -1
+    for place, day in enumerate(days):
+        if day.toordinal() % every == 1:
+            newest = place
+        found.append(newest)
+    return np.array(found, dtype=np.int64)
+
+
+def _tail(away: Floats, grown: NDArray[np.bool_], anchors: Ints) -> tuple[Floats, Floats, Ints]:
+    """(lowest, highest, known) residual that is ordinary at each day: the multiple of the tail of the year before.
+
+    Residuals of a series' first weeks, before weekdays were known, count only until there are enough later ones."""
+    turns = np.unique(anchors[anchors >= 0])
+    if len(turns) == 0:
+        nothing = np.full(away.shape, np.nan)
+        return nothing, nothing, np.zeros(away.shape, dtype=np.int64)
+    windows = baseline.before(away, TAIL_DAYS)[:, turns]
+    later = baseline.before(np.where(grown, away, np.nan), TAIL_DAYS)[:, turns]
+    enough = np.sum(~np.isnan(later), axis=-1, keepdims=True) >= FEWEST_RESIDUALS
+    windows = np.where(enough, later, windows)
+    ordered = np.sort(windows, axis=-1)
+    count = np.sum(~np.isnan(ordered), axis=-1)
+    size = np.sort(np.abs(windows), axis=-1)
+
+    def ranked(values: Floats, share: float) -> Floats:
+        """The conformal quantile: the smallest that as many of count + 1 do not exceed."""
+        place = np.clip(np.ceil((count + 1) * share).astype(np.int64) - 1, 0, np.maximum(count - 1, 0))
+        return np.take_along_axis(values, place[..., None], -1)[..., 0]
+
+    either = ranked(size, 2 * TAIL - 1)
+    high, low = ranked(ordered, TAIL), ranked(ordered, 1 - TAIL)
+    sided = count >= _ENOUGH_FOR_A_SIDE
+    high = np.where(sided, np.maximum(high, either / 2), either) * TAIL_MULTIPLE
+    low = np.where(sided, np.minimum(low, -either / 2), -either) * TAIL_MULTIPLE
+    # Mostly still, now and then a jump: only a larger jump than the year's largest is out of the ordinary.
+    still = ranked(size, 0.9) == 0
+    largest = ranked(size, 1.0)
+    high = np.where(still, np.maximum(high / TAIL_MULTIPLE, largest), high)
+    low = np.where(still, np.minimum(low / TAIL_MULTIPLE, -largest), low)
+    at = np.searchsorted(turns, np.maximum(anchors, 0))
+    at = np.minimum(at, len(turns) - 1)
+    inside = (anchors >= 0)[None, :]
+    return (
+        np.where(inside, low[:, at], np.nan),
+        np.where(inside, high[:, at], np.nan),
+        np.where(inside, count[:, at], 0),
+    )

@@ -1,0 +1,84 @@
+"""Runs that ended: a receipt for those that could not write one, and a look when a job began to fail or recovered.
+
+Belongs here: one indexed look at the runs that ended since the last one. Does not belong here: receipts
+(`ops_platform.alerts.receipts`), telling anybody (the alerts job), what a failed step says (the run's own receipt).
+
+A run that was killed, or whose host went away, writes nothing; Dagster knows that it ended, and here it becomes a
+receipt. A job that fails again tells nothing new.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from dagster import (
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+
+from ops_platform.settings import Environment
+
+ENDED = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED, DagsterRunStatus.SUCCESS]
+#: How many runs one look takes; the rest waits for the next.
+MOST = 200
+#: Where there is no cursor yet, so far back.
+FIRST_LOOK = timedelta(days=1)
+#: Two runs may end in the same instant, and one be written after the look: a little is looked at twice.
+OVERLAP = timedelta(seconds=5)
+
+
+def failures_sensor(environment: Environment, job_name: str) -> SensorDefinition:
+    """The sensor; it runs by itself only in production, like the schedules. `job_name` is the alerts job."""
+    status = DefaultSensorStatus.RUNNING if environment is Environment.PRODUCTION else DefaultSensorStatus.STOPPED
+
+    @sensor(
+        name="failures_sensor",
+        job_name=job_name,
+        minimum_interval_seconds=60,
+        default_status=status,
+        description="Notes runs that ended; has the alert machine look when a job began to fail or recovered.",
+    )
+    def ended(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+        from ops_platform import clock
+        from ops_platform.alerts import receipts
+        from ops_platform.database import connect
+
+        since = datetime.fromisoformat(context.cursor) if context.cursor else datetime.now(UTC) - FIRST_LOOK
+        records = context.instance.get_run_records(
+            RunsFilter(statuses=ENDED, updated_after=since - OVERLAP),
+            limit=MOST,
+            order_by="update_timestamp",
+            ascending=True,
+        )
+        turned: list[str] = []
+        with connect() as connection:
+            for record in records:
+                run = record.dagster_run
+                if run.job_name.startswith("__"):
+                    continue  # assets somebody made by hand: no job of the fleet
+                ended_at = record.update_timestamp.replace(tzinfo=UTC)
+                news = receipts.note_ended(
+                    connection, run.run_id, run.tags.get("job", run.job_name), bot=run.tags.get("bot"),
+                    succeeded=run.status is DagsterRunStatus.SUCCESS, started_at=_moment(record.start_time, ended_at),
+                    at=ended_at, as_of=clock.now(),
+                )  # fmt: skip
+                if news:
+                    turned.append(f"{run.run_id}:{run.status.value}")
+        if records:
+            latest = max(record.update_timestamp for record in records).replace(tzinfo=UTC)
+            context.update_cursor(max(latest, since).isoformat())
+        if not turned:
+            yield SkipReason(f"{len(records)} runs ended, no job turned")
+            return
+        yield RunRequest(run_key=f"failures:{turned[-1]}", tags={"ops/started_by": "failures"})
+
+    return ended
+
+
+def _moment(seconds: float | None, otherwise: datetime) -> datetime:
+    return otherwise if seconds is None else datetime.fromtimestamp(seconds, UTC)

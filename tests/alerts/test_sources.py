@@ -1,0 +1,137 @@
+"""Sources, tie-outs and jobs as signals: from receipts written by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from ops_platform.alerts.signal import Found, Severity, Signal, SubjectKind
+from ops_platform.alerts.sources import JobState, job_signals, source_signals, tie_out_signals
+from ops_platform.fleet import get_fleet
+from tests.conftest import Connect
+
+NOW = datetime(2026, 11, 20, 11, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def connected(connection: psycopg.Connection[Any], vendor: str, yes: bool = True) -> None:
+    connection.execute("insert into ops.connections values (%s, %s, now())", (vendor, yes))
+
+
+def fresh(connection: psycopg.Connection[Any], vendor: str, stream: str, hours: float) -> None:
+    connection.execute(
+        "insert into ops.cursors (vendor, stream, fresh_to, updated_at) values (%s, %s, %s, %s)",
+        (vendor, stream, NOW - hours * HOUR, NOW),
+    )
+
+
+def synced(connection: psycopg.Connection[Any], vendor: str, stream: str, status: str, hours: float) -> None:
+    connection.execute(
+        "insert into ops.sync_runs (vendor, stream, status, started_at, finished_at) values (%s, %s, %s, %s, %s)",
+        (vendor, stream, status, NOW - hours * HOUR, NOW - hours * HOUR),
+    )
+
+
+def by_name(signals: list[Signal]) -> dict[str, Signal]:
+    return {signal.subject.name: signal for signal in signals}
+
+
+def test_a_stream_is_well_stale_failing_or_unknown(warehouse: Connect) -> None:
+    with warehouse() as connection:
+        for vendor in ("shopify", "netsuite", "hubspot", "slack"):
+            connected(connection, vendor)
+        connected(connection, "klaviyo", yes=False)
+        fresh(connection, "shopify", "orders", 1)
+        synced(connection, "shopify", "orders", "succeeded", 1)
+        fresh(connection, "shopify", "products", 3)
+        synced(connection, "shopify", "products", "succeeded", 30)
+        synced(connection, "shopify", "products", "failed", 2)
+        synced(connection, "shopify", "products", "failed", 1)
+        fresh(connection, "netsuite", "items", 27)
+        fresh(connection, "netsuite", "accounts", 60)
+        fresh(connection, "hubspot", "deals", 5)
+        synced(connection, "hubspot", "deals", "paused", 1)
+        synced(connection, "slack", "messages", "failed", 1)
+        fresh(connection, "klaviyo", "events", 500)
+        found = by_name(source_signals(connection, get_fleet(), NOW))
+    told = {name: (signal.found, signal.severity) for name, signal in found.items() if signal.found is Found.BREACHED}
+    assert told == {
+        "shopify.products": (Found.BREACHED, Severity.WATCH),
+        "netsuite.items": (Found.BREACHED, Severity.ALERT),
+        "netsuite.accounts": (Found.BREACHED, Severity.CRITICAL),
+        "hubspot.deals": (Found.BREACHED, Severity.WATCH),
+        "slack.messages": (Found.BREACHED, Severity.ALERT),
+    }
+    assert found["shopify.orders"].found is Found.CLEAR
+    # Without credentials: neither an error nor healthy.
+    assert found["klaviyo.events"].found is Found.UNKNOWN
+    items = found["netsuite.items"]
+    assert (items.value, items.expected_high, items.effect) == (27, 26, 1)
+    assert items.closeness is not None and items.closeness > 1
+    assert items.since == date(2026, 11, 20)
+    # The first failure since it last went well, not the newest.
+    assert found["shopify.products"].since == date(2026, 11, 20)
+    assert "ops syncs shopify" in found["shopify.products"].explanation
+    assert "ops schema hubspot" in found["hubspot.deals"].explanation
+    assert all(signal.depends_on == (name,) for name, signal in found.items())
+
+
+def test_a_mended_stream_is_clear_again(warehouse: Connect) -> None:
+    with warehouse() as connection:
+        connected(connection, "shopify")
+        fresh(connection, "shopify", "orders", 0.5)
+        synced(connection, "shopify", "orders", "failed", 3)
+        synced(connection, "shopify", "orders", "succeeded", 0.5)
+        synced(connection, "shopify", "orders", "running", 0.1)
+        (signal,) = source_signals(connection, get_fleet(), NOW)
+    assert (signal.found, signal.since) == (Found.CLEAR, None)
+
+
+def test_totals_that_differ_are_one_signal_an_entity(warehouse: Connect) -> None:
+    rows = [
+        ("shopify", "orders", "orders", date(2026, 11, 18), 10, 8, Decimal(100), Decimal(80), "mismatched"),
+        ("shopify", "orders", "orders", date(2026, 11, 19), 10, 9, Decimal(100), Decimal(95), "mismatched"),
+        ("shopify", "orders", "orders", date(2026, 11, 17), 10, 10, Decimal(100), Decimal(100), "matched"),
+        ("shopify", "orders", "refunds", date(2026, 11, 17), 1, 1, Decimal(5), Decimal(5), "matched"),
+        # Settled long ago: told then.
+        ("shopify", "orders", "refunds", date(2026, 9, 1), 1, 0, Decimal(5), Decimal(0), "mismatched"),
+        ("netsuite", "items", "items", date(1, 1, 1), 900, 899, None, None, "mismatched"),
+        ("slack", "messages", "messages", date(2026, 11, 19), None, 4, None, None, "unknown"),
+    ]
+    with warehouse() as connection:
+        for vendor, stream, entity, day, said, landed, money, kept, status in rows:
+            connection.execute(
+                "insert into ops.tie_outs (vendor, stream, entity, day, source_count, landed_count, source_amount,"
+                " landed_amount, currency, status, checked_at) values (%s,%s,%s,%s,%s,%s,%s,%s,'USD',%s,now())",
+                (vendor, stream, entity, day, said, landed, money, kept, status),
+            )
+        found = {signal.subject.key: signal for signal in tie_out_signals(connection, get_fleet(), NOW)}
+    orders = found["tie_out:shopify.orders:entity:orders"]
+    assert (orders.found, orders.value, orders.effect_money, orders.since) == (
+        Found.BREACHED, -3, -25, date(2026, 11, 18),
+    )  # fmt: skip
+    assert found["tie_out:shopify.orders:entity:refunds"].found is Found.CLEAR
+    items = found["tie_out:netsuite.items:entity:items"]
+    assert (items.found, items.effect_money, items.since) == (Found.BREACHED, None, None)
+    assert found["tie_out:slack.messages:entity:messages"].found is Found.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("state", "found", "severity"),
+    [
+        (JobState("ops_pulse", "succeeded"), Found.CLEAR, None),
+        (JobState("ops_pulse", None), Found.UNKNOWN, None),
+        (JobState("ops_pulse", "failed", NOW, NOW - HOUR), Found.BREACHED, Severity.ALERT),
+        (JobState("ops_pulse", "failed", NOW, NOW - 30 * HOUR), Found.BREACHED, Severity.CRITICAL),
+        (JobState("ops_pulse", "succeeded", missed_ticks=1), Found.BREACHED, Severity.ALERT),
+        (JobState("ops_pulse", None, missed_ticks=2), Found.BREACHED, Severity.CRITICAL),
+    ],
+)
+def test_a_job_is_well_failing_late_or_unknown(state: JobState, found: Found, severity: Severity | None) -> None:
+    (signal,) = job_signals([state], get_fleet(), NOW)
+    assert (signal.subject.kind, signal.found, signal.owner) == (SubjectKind.JOB, found, "coordinator")
+    assert severity is None or signal.severity is severity

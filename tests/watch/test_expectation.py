@@ -1,0 +1,173 @@
+"""Expected ranges: what is expected, how wide, and that no day knows what comes after it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from ops_platform.watch.baseline import LONG_DAYS, calendar_places, level, median, month_day_places
+from ops_platform.watch.expectation import BASELINES, expect, from_scale, to_scale
+
+START = date(2024, 1, 1)  # a Monday
+Floats = np.ndarray
+
+
+def days(count: int) -> list[date]:
+    return [START + timedelta(days=number) for number in range(count)]
+
+
+def weekly(count: int, seed: int = 1) -> Floats:
+    """Mondays 100, Tuesdays 110, … Sundays 160, with noise of 3."""
+    chance = np.random.default_rng(seed)
+    return np.array([100.0 + 10 * (number % 7) for number in range(count)]) + chance.normal(0, 3, count)
+
+
+def test_median_leaves_unknown_out() -> None:
+    stacked = np.array([[3.0, np.nan, 1.0, 2.0], [np.nan, np.nan, np.nan, 5.0]])
+    assert median(stacked, 1).tolist() == [2.0, 5.0]
+    assert np.isnan(median(stacked, 2)[1])
+
+
+def test_a_level_is_of_earlier_days_only() -> None:
+    values = np.arange(60, dtype=float)[None, :]
+    # Day 40: the median of days 12 to 39.
+    assert level(values, LONG_DAYS)[0, 40] == 25.5
+    assert level(values, 7)[0, 40] == 36.0
+    assert level(values, 1)[0, 40] == 39.0
+
+
+def test_the_last_days_of_a_month_are_the_same_day() -> None:
+    listed = days(120)
+    places = month_day_places(listed)
+    on = {day: number for number, day in enumerate(listed)}
+    assert listed[places[on[date(2024, 2, 29)], 0]] == date(2024, 1, 31)
+    assert listed[places[on[date(2024, 4, 29)], 0]] == date(2024, 3, 30)
+    assert listed[places[on[date(2024, 4, 12)], 0]] == date(2024, 3, 12)
+    assert (places[on[date(2024, 1, 31)]] == -1).all()
+
+
+def test_days_of_one_label_find_each_other() -> None:
+    places = calendar_places(["", "a", "b", "a", "", "a"])
+    assert places[5].tolist() == [1, 3, -1, -1]
+    assert places[2].tolist() == [-1, -1, -1, -1]
+
+
+def test_scales_give_back_what_they_took() -> None:
+    values = np.array([[-50.0, 0.0, 3.0, 1e7], [-1.0, 0.0, 0.5, 2.0]])
+    offsets = np.array([5.0, np.nan])
+    assert np.allclose(from_scale(to_scale(values, offsets), offsets), values)
+
+
+def test_weekdays_are_learned() -> None:
+    found = expect(weekly(200)[None, :], days(200), offsets=np.array([1.0]))
+    assert BASELINES[found.baseline[0, 199]].startswith("weekday")
+    # Day 199 is the fourth of its week: a Thursday, 130.
+    assert found.expected[0, 199] == pytest.approx(130, abs=3)
+    assert 115 < found.low[0, 199] < 125 < 135 < found.high[0, 199] < 147
+
+
+def test_the_first_of_the_month_is_learned() -> None:
+    chance = np.random.default_rng(2)
+    listed = days(400)
+    values = np.array([900.0 if day.day == 1 else 100.0 for day in listed]) + chance.normal(0, 5, 400)
+    found = expect(values[None, :], listed, offsets=np.array([1.0]))
+    first = listed.index(date(2025, 1, 1))
+    assert "month day" in BASELINES[found.baseline[0, first]]
+    assert found.low[0, first] < 900 < found.high[0, first]
+    # A first of the month without it is as surprising as a Tuesday with it.
+    assert found.low[0, first] > 150
+    assert found.high[0, first + 1] < 300
+
+
+def test_a_holiday_seen_before_is_expected() -> None:
+    listed = days(800)
+    values = weekly(800)
+    labels = ["holiday:Fest" if (day.month, day.day) == (3, 5) else "" for day in listed]
+    feasts = [number for number, label in enumerate(labels) if label]
+    values[feasts] *= 3
+    found = expect(values[None, :], listed, offsets=np.array([1.0]), labels=labels)
+    plain = expect(values[None, :], listed, offsets=np.array([1.0]))
+    last = feasts[-1]
+    assert found.precedents[0, last] == len(feasts) - 1
+    assert values[last] > plain.high[0, last]
+    assert found.low[0, last] < values[last] < found.high[0, last]
+
+
+def test_the_day_itself_is_left_out_of_its_range() -> None:
+    values = weekly(200)
+    shocked = values.copy()
+    shocked[199] = 1e6
+    calm = expect(values[None, :], days(200), offsets=np.array([1.0]))
+    after = expect(shocked[None, :], days(200), offsets=np.array([1.0]))
+    assert after.high[0, 199] == calm.high[0, 199]
+    assert after.expected[0, 199] == calm.expected[0, 199]
+
+
+@pytest.mark.parametrize("end", [120, 183, 250, 299])
+def test_no_day_knows_what_comes_after_it(end: int) -> None:
+    chance = np.random.default_rng(3)
+    values = np.stack([weekly(300), chance.poisson(2, 300).astype(float), np.cumsum(chance.normal(0, 1, 300))])
+    values[0, 100:130] *= 0.4
+    values[1, 50:60] = np.nan
+    labels = ["promotion:Sale" if 5 < number % 90 < 12 else "" for number in range(300)]
+    offsets = np.array([5.0, 1.0, np.nan])
+    whole = expect(values, days(300), offsets=offsets, labels=labels)
+    cut = expect(values[:, :end], days(end), offsets=offsets, labels=labels[:end])
+    for name in ("expected", "low", "high", "baseline", "residuals", "precedents"):
+        assert np.array_equal(getattr(whole, name)[:, :end], getattr(cut, name), equal_nan=True), name
+
+
+def test_a_bounded_window_judges_as_all_of_history_does() -> None:
+    values = np.stack([weekly(1500, seed) for seed in range(8)])
+    whole = expect(values, days(1500), offsets=np.full(8, 2.0))
+    window = expect(values[:, -900:], days(1500)[-900:], offsets=np.full(8, 2.0))
+    # A day at the edge of its range, long ago, may have been judged with less before it: that is all that may differ.
+    for name in ("expected", "low", "high"):
+        assert np.allclose(getattr(whole, name)[:, -7:], getattr(window, name)[:, -7:], rtol=0.02), name
+
+
+def test_an_incident_does_not_hide_the_next() -> None:
+    values = weekly(400)
+    values[300:304] *= 0.5
+    values[340:344] *= 0.5
+    found = expect(values[None, :], days(400), offsets=np.array([1.0]))
+    assert (values[300:303] < found.low[0, 300:303]).all()
+    assert values[340] < found.low[0, 340]
+    # Back to normal is no surprise.
+    assert (values[304:312] > found.high[0, 304:312]).sum() <= 1
+
+
+def test_a_rate_of_few_has_a_wider_range_than_one_of_many() -> None:
+    chance = np.random.default_rng(4)
+    counts = np.full(300, 400.0)
+    values = chance.binomial(400, 0.1, 300) / 400
+    counts[298], counts[299] = 4, 400
+    found = expect(values[None, :], days(300), offsets=np.array([np.nan]), weights=counts[None, :])
+    assert found.high[0, 298] - found.expected[0, 298] > 3 * (found.high[0, 299] - found.expected[0, 299])
+
+
+def test_rare_jumps_are_held_against_the_largest_of_the_year() -> None:
+    values = np.zeros(300)
+    values[[110, 140, 160, 200]] = [4, 5, 5, 4]
+    found = expect(values[None, :], days(300), offsets=np.array([1.0]))
+    assert found.high[0, 250] == pytest.approx(5, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "values", [np.full(200, np.nan), np.zeros(200), np.full(200, 7.0), np.full(200, 1e300), np.array([])]
+)
+def test_series_without_anything_to_learn_do_not_fail(values: Floats) -> None:
+    found = expect(values[None, :], days(len(values)), offsets=np.array([1.0]))
+    assert found.expected.shape == (1, len(values))
+    if len(values) and np.isfinite(values).all() and values[0] < 1e9:
+        assert found.low[0, -1] == pytest.approx(values[0])
+        assert found.high[0, -1] == pytest.approx(values[0])
+
+
+def test_too_few_days_have_no_range() -> None:
+    found = expect(weekly(30)[None, :], days(30), offsets=np.array([1.0]))
+    assert np.isnan(found.expected).all()
+    assert (found.baseline == -1).all()
+    assert expect(np.empty((0, 5)), days(5), offsets=np.array([])).expected.shape == (0, 5)
