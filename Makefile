@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export DO_NOT_TRACK := 1
-# Files of tests over processes: what a file sets up is set up once. Each process has a database server of its own.
-SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Files of tests over processes: what a file sets up is set up once. Each process has a database server of its own, and
+# waits for it and for others a third of its time.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all lint format bench up down dbt clean

@@ -22,7 +22,15 @@ def test_both_runs_succeed_and_the_pulse_is_posted_once(cycle: Cycle) -> None:
     assert cycle.first["posted_now"] == 1
     assert cycle.second["posted_now"] == 0
     assert cycle.second["slack_messages"] == 1
-    assert cycle.rows("select state, attempts from ops.outbox") == [("sent", 1)]
+    assert cycle.rows("select state, attempts from ops.outbox where kind = 'ops_pulse'") == [("sent", 1)]
+
+
+def test_every_message_is_posted_once(cycle: Cycle) -> None:
+    messages = cycle.rows("select channel_key, state, attempts from ops.outbox")
+    assert {(state, attempts) for _, state, attempts in messages} == {("sent", 1)}
+    assert ledger(cycle, "select count(*) from effects where kind = 'message_posted'") == [(len(messages),)]
+    # Alerts go to the alert channel and to teams: the executive reads the pulse alone.
+    assert [channel for channel, _, _ in messages].count("executive") == 1
 
 
 def test_every_stream_is_landed_whole_and_ties_out(cycle: Cycle) -> None:
@@ -48,7 +56,9 @@ def test_second_run_changes_no_row_and_builds_nothing(cycle: Cycle) -> None:
     changed = cycle.rows("select sum(inserted + updated + deleted) from ops.sync_runs where run_id = %s", (second[0],))
     assert changed == [(0,)]
     assert cycle.rows("select count(*) from ops.warehouse_builds") == [(1,)]
-    assert cycle.rows("select count(*) from ops.documents") == [(1,)]
+    assert cycle.rows("select count(*) from ops.documents where kind = 'ops_pulse'") == [(1,)]
+    # What was told of in the first run is no news in the second.
+    assert cycle.rows("select count(*) - (select count(*) from ops.outbox) from ops.documents") == [(0,)]
     assert first[0] != second[0]
 
 
@@ -117,6 +127,7 @@ def test_the_message_in_slack_is_the_document(cycle: Cycle) -> None:
     assert posted
     ((document, payload),) = cycle.rows(
         "select documents.document, outbox.payload from ops.outbox join ops.documents on documents.id = document_id"
+        " where outbox.kind = 'ops_pulse'"
     )
     from ops_platform.documents import slack
     from ops_platform.documents.model import Document

@@ -87,15 +87,15 @@ OTHER_ID = ("gid://shopify/Order/990",)
 # The ninth as it is without poison.
 NORMAL: dict[str, str | None] = {"net_sales": "100", "orders": "1", "units_sold": "2", "refunds": "0"}
 VARIANTS = [
-    refused(
-        "the same order under another id", "primary_key_stg_shopify__order_lines", lambda: healthy(9), ids=OTHER_ID
-    ),
     counted(
         "an unknown currency",
         {"net_sales": None, "orders": "2", "amounts_without_rate": "1"},
         lambda: sold(currency="XXX"),
     ),
     # All that follows is slow.
+    refused(
+        "the same order under another id", "primary_key_stg_shopify__order_lines", lambda: healthy(9), ids=OTHER_ID
+    ),
     refused("text in an amount", "stg_shopify__order_lines", lambda: with_total(sold(), "twelve")),
     refused("the year 9999", "plausible_stg_shopify__orders", lambda: sold(processedAt="9999-12-31T00:00:00Z")),
     refused("the year 1", "plausible_stg_shopify__orders", lambda: sold(processedAt="0001-01-01T00:00:00Z")),
@@ -169,7 +169,7 @@ VARIANTS = [
         stream="netsuite.transaction_lines",
     ),
 ]
-DEFAULT = 2
+DEFAULT = 1
 
 
 @pytest.fixture(scope="module")

@@ -236,7 +236,7 @@ def test_changes_reach_their_own_days_and_no_other(shop: DbtWarehouse) -> None:
     }
     late = {**THIRD, "refunds": [refund(3, "2026-03-11T20:00:00Z", ["1.005"])]}
     shop.land("shopify", "orders", [changed, late], MORNING, deleted=[SECOND["id"]])
-    shop.build()
+    shop.run()
     assert shop.metric("net_sales") == amounts("45", "1.005", "-35", "200", "-201.005")
     assert shop.metric("orders") == amounts("1", "1", "0", "1", "0")
     assert shop.metric("order_lines") == amounts("1", "1", "0", "1", "0")
@@ -269,7 +269,7 @@ def test_an_amount_without_a_rate_makes_its_day_unknown(shop: DbtWarehouse) -> N
 def test_a_source_that_stopped_is_unknown_and_never_zero(shop: DbtWarehouse) -> None:
     later = datetime(2026, 3, 15, 10, 0, tzinfo=UTC)
     shop.clock(later)
-    shop.build()
+    shop.run()
     sales = shop.metric("net_sales")
     assert {day: sales[day] for day in ("2026-03-11", "2026-03-12", "2026-03-13", "2026-03-14")} == {
         "2026-03-11": Decimal("-201.005"), "2026-03-12": None, "2026-03-13": None, "2026-03-14": None,
