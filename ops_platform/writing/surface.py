@@ -23,7 +23,8 @@ _ALLOWED_PUNCTUATION = frozenset(" ,.;:'’\"“”()-–—!?/&")
 _LINK = re.compile(r"(?i)\b(?:https?|ftp|mailto|file|javascript|data)\s*:|\bwww\b|[a-z0-9-]\.[a-z]{2,}|//")
 _ENTITY = re.compile(r"&#?\w+;")
 _SHORTCODE = re.compile(r":[a-z0-9_+-]+:")
-_LONE_LETTER = re.compile(r"(?<![\w'’])[b-hj-zB-HJ-Z](?![\w'’])")
+# The first letter of a word such as "e-mail" is none.
+_LONE_LETTER = re.compile(r"(?<![\w'’])[b-hj-zB-HJ-Z](?![\w'’]|-[a-z]{3})")
 _WORD = re.compile(r"[^\W\d_]+")
 
 

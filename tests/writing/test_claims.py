@@ -374,3 +374,11 @@ def test_stale_and_eve_facts_are_spoken_of_like_known_ones() -> None:
     assert kinds(text, morning(late_orders=old)) == set()
     less = fact("late_orders", "Late orders", "count", "3", (*EVE, "6"), direction="down_is_good", period=TODAY)
     assert kinds(text, morning(late_orders=less)) == {"direction"}
+
+
+def test_the_first_letter_of_a_word_is_no_unit() -> None:
+    from ops_platform.writing.surface import _LONE_LETTER
+
+    assert _LONE_LETTER.search("E-mail revenue and T-shirts") is None
+    for text in ("some k more", "m", "up by b.", "in K-"):
+        assert _LONE_LETTER.search(text), text
