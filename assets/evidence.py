@@ -16,9 +16,9 @@ from dagster import (
     asset,
 )
 
-from assets.document_steps import company_profile
 from ops_platform import clock, progress
 from ops_platform.fleet import Fleet, get_fleet
+from ops_platform.fleet.profile import company_profile
 from ops_platform.warehouse.dbt import unproven_since
 from resources.postgres import WarehouseResource
 
@@ -42,16 +42,23 @@ PULSE_READS = (
     kinds={"postgres"},
     description=(
         "The morning pulse's evidence: numbered facts with unit, period, comparison, source, tie-out and freshness, "
-        "stored under their digest in `ops.evidence_bundles`. What is missing is an unknown fact, never a zero."
+        "stored under their digest in `ops.evidence_bundles`. What is missing is an unknown fact, never a zero. On "
+        "Mondays with what the week's silence covered."
     ),
 )
 def evidence_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResource) -> MaterializeResult[None]:
+    from zoneinfo import ZoneInfo
+
+    from ops_platform.alerts import receipts
     from ops_platform.database.roles import WRITER_READER
     from ops_platform.evidence.pulse import Operations, build_pulse_bundle
     from ops_platform.evidence.store import save_bundle
 
     fleet = get_fleet()
     progress.report("evidence: gathering facts")
+    with warehouse.connect() as connection:
+        zone = fleet.company.timezone
+        silence = receipts.week_told_on(connection, clock.business_day(clock.now(), zone), ZoneInfo(zone))
     with warehouse.connect(role=WRITER_READER) as reader:
         due, nominal = jobs_of_the_last_day(context.instance, fleet)
         operations = Operations(
@@ -59,6 +66,7 @@ def evidence_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResou
             jobs_nominal=nominal,
             tokens_budget=fleet.budget.tokens_per_cycle,
             unproven_since=unproven_since(reader, clock.now()),
+            silence=silence,
         )
         bundle = build_pulse_bundle(reader, clock.now(), company_profile(fleet), operations)
     with warehouse.connect() as connection:

@@ -64,15 +64,15 @@ def render_terminal(document: Document) -> str:
 
 def preview_document() -> Document:
     """The pulse of this moment by the rule-based writer: nothing is stored, sent or paid for."""
-    from assets.document_steps import company_profile
     from ops_platform import clock
     from ops_platform.database import connect
     from ops_platform.database.roles import WRITER_READER
     from ops_platform.documents.pulse import compose_pulse
     from ops_platform.evidence.pulse import Operations, build_pulse_bundle
     from ops_platform.fleet import get_fleet
+    from ops_platform.fleet.profile import company_profile
     from ops_platform.warehouse.dbt import unproven_since
-    from ops_platform.writing.draft import brief_for
+    from ops_platform.writing.briefs import brief_for
     from ops_platform.writing.rules import RulesWriter
 
     fleet = get_fleet()

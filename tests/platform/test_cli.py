@@ -51,6 +51,19 @@ def test_wrong_use_is_two(arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_mistyped_command_names_the_near_one() -> None:
+    assert "Did you mean 'status'?" in ops("statu").stderr
+
+
+def test_a_command_imports_its_own_family_only() -> None:
+    code = (
+        "import sys; from ops_platform.cli import cli; cli(['alert', '--help'], standalone_mode=False);"
+        "print(sorted(m for m in sys.modules if m.startswith('ops_platform.cli.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip().splitlines()[-1] == "['ops_platform.cli.alert', 'ops_platform.cli.options']"
+
+
 def test_a_dead_database_is_one_line(tmp_path: Path) -> None:
     url = "postgresql://someone:canary-secret@127.0.0.1:9/postgres"
     done = ops("sync", OPS_HOME=str(tmp_path), OPS_DATABASE_URL=url)
