@@ -5,12 +5,13 @@ Belongs here: the turn of the machine and its receipt (`alerts/cycle`), the post
 (`ops_platform.alerts.cycle`), how a message looks (`ops_platform.documents.alert`).
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from dagster import AssetExecutionContext, AssetKey, FreshnessPolicy, MaterializeResult, asset
 
-from assets.delivery import PATIENCE_SECONDS
+from assets.document_steps import PATIENCE_SECONDS
 from ops_platform import clock, progress
 from ops_platform.failures import ConfigurationError
 from ops_platform.fleet import Fleet, get_fleet
@@ -63,9 +64,14 @@ def alerts_cycle(context: AssetExecutionContext, warehouse: WarehouseResource) -
             compose=AlertComposer(company_profile(fleet), settings.ops_console_url),
             channels=_channels(settings), relations=relations(fleet),
         )  # fmt: skip
+        held = Counter(each.why for each in outcome.held)
+        posted = settings.slack_bot_token is not None
+        if not posted:
+            held["unposted"] = len(outcome.told)
         receipts.settle(
             connection, context.run_id, job, bot=bot, at=datetime.now(UTC), as_of=now, looks=receipts.looks_of(signals),
-            freshness=receipts.freshness_of(connection, limits, now), messages=len(outcome.told),
+            freshness=receipts.freshness_of(connection, limits, now), messages=len(outcome.told) if posted else 0,
+            held=+held,
         )  # fmt: skip
         connection.commit()
     progress.report(f"alerts: {outcome.checked} looks, {outcome.breached} out, {len(outcome.told)} messages")

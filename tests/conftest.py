@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+
+from tests.database.fresh_database import fresh_database
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,16 +79,5 @@ def migrated(server_home: Path) -> str:
 @pytest.fixture
 def warehouse(server_home: Path, migrated: str) -> Iterator[Connect]:
     """A fresh migrated database; yields a function that opens connections to it."""
-    from ops_platform.database.server import running_server
-
-    address = running_server(server_home)
-    name = f"warehouse_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
-        maintenance.execute(f"create database {name} template {migrated}".encode())
-
-    def connect() -> psycopg.Connection[Any]:
-        return psycopg.connect(address.url(name), options="-c timezone=UTC")
-
-    yield connect
-    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
-        maintenance.execute(f"drop database {name} with (force)".encode())
+    with fresh_database(server_home, migrated, "warehouse") as connect:
+        yield connect

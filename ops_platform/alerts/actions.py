@@ -1,7 +1,7 @@
 """What people do to alerts: acknowledge, assign, snooze, mute, and say whether it was worth it.
 
 Belongs here: every such action, done once, with its line in the audit (`ops.alert_actions`). Does not belong here: how
-a button, an HTTP request or a command arrives (their own rooms call `act`), what the machine says (`cycle.py`).
+a button, an HTTP request or a command arrives (their own rooms call `act`), what the machine says (`telling.py`).
 
 An action names exactly one alert by its number, its actor and a key: the same key again does nothing and answers as
 before; the same key for something else is refused. What an alert is (open, recovering, resolved) no action changes.
@@ -19,6 +19,7 @@ from ops_platform.alerts import store
 from ops_platform.alerts.announcement import Announcement, Composer, Kind
 from ops_platform.alerts.policy import business_calendar
 from ops_platform.alerts.signal import SubjectKind
+from ops_platform.alerts.to_outbox import announce
 from ops_platform.clock import business_day
 from ops_platform.failpoints import failpoint
 from ops_platform.failures import DataFailure
@@ -314,8 +315,6 @@ def _record(connection: psycopg.Connection[Any], request: Request, done: Done, n
 
 def _tell(connection: psycopg.Connection[Any], request: Request, done: Done, now: datetime, compose: Composer) -> None:
     """A line in the alert's own thread; a storm's thread is many alerts' and is left alone."""
-    from ops_platform.alerts.cycle import announce
-
     if request.action in (Action.USEFUL, Action.NOISE):
         return
     alert = next(iter(store.load_alerts(connection, [request.alert_id or 0]).values()))

@@ -1,7 +1,7 @@
 """An announcement: what the machine wants said about incidents, before anybody decides how it reads.
 
 Belongs here: the frozen shapes that a composer turns into a message, and the composer's seam. Does not belong here:
-when something is said (`cycle.py`), how it looks (`ops_platform.documents.alert`), how it is posted (delivery).
+when something is said (`owing.py`), how it looks (`ops_platform.documents.alert`), how it is posted (delivery).
 """
 
 from __future__ import annotations

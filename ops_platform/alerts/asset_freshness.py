@@ -13,8 +13,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from ops_platform.alerts.signal import Found, Severity, Signal, Subject, SubjectKind
+from ops_platform.alerts.signal import Severity, Signal, Subject, SubjectKind
 from ops_platform.clock import business_day
+from ops_platform.watch.judgement import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,14 +97,14 @@ def freshness_signals(connection: psycopg.Connection[Any], fleet: Fleet, now: da
         unknown = [asset for asset in assets if asset[1] == "unknown"]
         owners = {asset[3] for asset in stale or assets}
         if now - min(asset[4] for asset in assets) > TRUSTED_FOR:
-            found, why = Found.UNKNOWN, "nobody has looked lately: do the daemon and its sensors run?"
+            found, why = Finding.UNKNOWN, "nobody has looked lately: do the daemon and its sensors run?"
         elif stale:
-            found, why = Found.BREACHED, f"not made for longer than they may be: {_named(stale, len(assets))}"
+            found, why = Finding.BREACHED, f"not made for longer than they may be: {_named(stale, len(assets))}"
         elif unknown:
-            found, why = Found.UNKNOWN, f"never made, or nobody judges them: {_named(unknown, len(assets))}"
+            found, why = Finding.UNKNOWN, f"never made, or nobody judges them: {_named(unknown, len(assets))}"
         else:
-            found, why = Found.CLEAR, f"all {len(assets)} made in time"
-        out = found is Found.BREACHED
+            found, why = Finding.CLEAR, f"all {len(assets)} made in time"
+        out = found is Finding.BREACHED
         signals.append(
             Signal(
                 subject=Subject(SubjectKind.JOB, "freshness", "layer", layer),
@@ -113,7 +114,7 @@ def freshness_signals(connection: psycopg.Connection[Any], fleet: Fleet, now: da
                 label=f"Freshness of {layer}",
                 severity=Severity.ALERT,
                 # A limit there is none of; a look out of order is beyond it, one in order far from it.
-                closeness=Decimal("1.01") if out else Decimal(0) if found is Found.CLEAR else None,
+                closeness=Decimal("1.01") if out else Decimal(0) if found is Finding.CLEAR else None,
                 since=business_day(min(asset[2] for asset in stale), zone) if out else None,
                 owner=next(iter(owners)) if len(owners) == 1 else "coordinator",
                 explanation=why,

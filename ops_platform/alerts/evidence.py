@@ -1,7 +1,7 @@
 """An announcement as an evidence bundle: every number an alert may show, as a fact with its source.
 
 Belongs here: facts of signals and incidents, and what the warehouse says of the day behind them (tie-out, freshness).
-Does not belong here: words and layout (`ops_platform.documents.alert`), when something is said (`cycle.py`).
+Does not belong here: words and layout (`ops_platform.documents.alert`), when something is said (`owing.py`).
 
 The rows: `incidents` (one, but in a storm), `subjects` (what is out of order, the head first), `drivers` of the head,
 `silenced` (what a failed source keeps quiet). Row texts are names, shown as somebody else's words.
@@ -14,10 +14,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args
 from zoneinfo import ZoneInfo
 
-from ops_platform.alerts.signal import Found, SubjectKind
+from ops_platform.alerts.signal import SubjectKind
 from ops_platform.evidence.calendar import Calendar
 from ops_platform.evidence.metrics import METRIC_TABLE, as_tie_out, finite
 from ops_platform.evidence.model import Bundle, Fact, Row, Source, TieOut, Unit
+from ops_platform.watch.judgement import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -193,7 +194,7 @@ def _incident(facts: _Facts, number: int, incident: Incident, looked: Signal | N
     until = (incident.resolved_at or facts.calendar.as_of).astimezone(zone).date()
     well = 0
     if looked is not None:
-        until, well = looked.period, int(looked.found is Found.CLEAR)
+        until, well = looked.period, int(looked.found is Finding.CLEAR)
     lasted = max((until - incident.since) // timedelta(days=1) + 1 - well, 1)
     texts = {
         "id": str(incident.id), "state": incident.state, "label": _bounded(incident.label), "head": incident.head,

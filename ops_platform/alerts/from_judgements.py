@@ -11,8 +11,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ops_platform.alerts.signal import Driver, Found, Severity, Signal, Subject, SubjectKind
+from ops_platform.alerts.signal import Driver, Severity, Signal, Subject, SubjectKind
 from ops_platform.clock import business_day
+from ops_platform.watch.judgement import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,7 +81,7 @@ def judgement_signals(
 def _drivers(
     connection: psycopg.Connection[Any], row: Mapping[str, Any], explain: Explain | None
 ) -> tuple[Driver, ...]:
-    if explain is None or row["found"] != Found.BREACHED or row["dimension"] != "all":
+    if explain is None or row["found"] != Finding.BREACHED or row["dimension"] != "all":
         return ()
     return explain(connection, row["metric_id"], row["date"])
 
@@ -90,7 +91,7 @@ def _signal(row: Mapping[str, Any], part: Severity, drivers: tuple[Driver, ...])
     whole = subject.dimension == "all"
     return Signal(
         subject=subject,
-        found=Found(row["found"]),
+        found=Finding(row["found"]),
         period=row["date"],
         observed_at=row["judged_at"],
         label=row["label"] if whole else f"{row['label']} ({subject.value})",

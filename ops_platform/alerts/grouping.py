@@ -1,7 +1,7 @@
 """Which subjects are one incident, and which of them explains the others.
 
 Belongs here: what makes two subjects related, groups of subjects that opened together, the head of a group. Does not
-belong here: the metric tree itself (`ops_platform.watch.tree`), how an incident lives (`cycle.py`).
+belong here: the metric tree itself (`ops_platform.watch.tree`), how an incident lives (`placing.py`).
 
 Related are: a metric and what it is made of, whole or in the same slice; a metric in any of its slices; a rule and the
 metric it reads; everything one rule finds; streams of one vendor; tie-outs of one vendor. The head of a group is the

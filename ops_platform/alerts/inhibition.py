@@ -1,7 +1,7 @@
 """A failed source silences what depends on it.
 
 Belongs here: who silences whom. Does not belong here: how a source is found to have failed (`sources.py`), what is
-said of it (`cycle.py`).
+said of it (`telling.py`).
 
 A look at something that is computed from a failed source proves nothing either way: it neither opens nor resolves, and
 it is not counted as seen, so that the first look after the source is well again is judged as any other.

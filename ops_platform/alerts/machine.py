@@ -1,7 +1,7 @@
 """The state machine of one subject: from looks to states, and nothing else.
 
 Belongs here: the states, the only ways between them, and the pure step that one signal makes. Does not belong here:
-storage (`store.py`), several subjects together (`grouping.py`), what is said about it (`cycle.py`).
+storage (`store.py`), several subjects together (`grouping.py`), what is said about it (`telling.py`).
 
     quiet       nothing is the matter, or nobody has looked yet
     pending     breached, not often enough to open
@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ops_platform.alerts.signal import Found, Severity
+from ops_platform.alerts.signal import Severity
 from ops_platform.failures import OpsError
+from ops_platform.watch.judgement import Finding
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -154,7 +155,7 @@ def step(
     if newest is not None and (signal.period, signal.observed_at) <= (newest.period, newest.observed_at):
         return Step(condition, ignored="no newer than what was looked at before")
     seen_at = max(condition.seen_at or signal.observed_at, signal.observed_at)
-    if signal.found is Found.UNKNOWN:
+    if signal.found is Finding.UNKNOWN:
         if condition.unknown_since is not None and seen_at == condition.seen_at:
             return Step(condition, ignored="known to be unknown")
         return Step(replace(condition, unknown_since=condition.unknown_since or signal.observed_at, seen_at=seen_at))
@@ -210,7 +211,7 @@ def clear_run(looks: tuple[Look, ...]) -> int:
 
 
 def _verdict(signal: Signal, rule: Persistence) -> Verdict:
-    if signal.found is Found.BREACHED:
+    if signal.found is Finding.BREACHED:
         return Verdict.OUT
     near = signal.closeness is not None and signal.closeness > rule.clear_below
     return Verdict.NEAR if near else Verdict.CLEAR

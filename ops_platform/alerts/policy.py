@@ -13,10 +13,11 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ops_platform.alerts.signal import Found, Severity
+from ops_platform.alerts.signal import Severity
 from ops_platform.failures import DataFailure
 from ops_platform.fleet.alert_policy import AlertPolicy, Persistence
 from ops_platform.settings import PROJECT_ROOT
+from ops_platform.watch.judgement import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,11 +41,11 @@ def persistence_of(policy: AlertPolicy, subject: Subject) -> Persistence:
 
 def as_alerted(policy: AlertPolicy, signal: Signal) -> Signal:
     """The signal as the machine takes it: a breach in the good direction is quieter, or none, as the policy says."""
-    if signal.found is not Found.BREACHED or signal.adverse or policy.favourable == "same":
+    if signal.found is not Finding.BREACHED or signal.adverse or policy.favourable == "same":
         return signal
     if policy.favourable == "silent":
         # Out of its range it is not clear either: an adverse incident ends, and nothing else begins.
-        return replace(signal, found=Found.CLEAR, closeness=None)
+        return replace(signal, found=Finding.CLEAR, closeness=None)
     return replace(signal, severity=Severity.WATCH)
 
 

@@ -4,7 +4,9 @@ Belongs here: writing a receipt at every stage of a run, reading them, what a we
 Does not belong here: when jobs are due (`jobs/ticks.py`), what is out of order (`ops_platform.watch`, `rules.py`).
 
     begin(…)     the run has started
-    settle(…)    it looked, and this is what it found and said
+    settle(…)    it looked, and this is what it found, said and held back
+    said(…)      it said more than that: a document
+    hold(…)      it had more to say and could not
     fail(…)      it failed: what it had found stays, the reason is added
 
 Each may come again and in any order: a settled receipt is not opened again, and a failure after all is a failure.
@@ -17,9 +19,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from ops_platform.alerts.signal import Found
 from ops_platform.alerts.sources import JobState
 from ops_platform.evidence.metrics import finite
+from ops_platform.watch.judgement import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,10 +36,21 @@ if TYPE_CHECKING:
 Status = Literal["running", "succeeded", "failed"]
 #: A run has so long to answer its tick before the tick counts as missed.
 GRACE = timedelta(minutes=20)
+#: Why something that was due was not said, in words: the reasons of `owing.py` and `telling.py`, and of delivery.
+HELD = {
+    "muted": "muted", "snoozed": "snoozed", "part": "a part too small to be told alone",
+    "interval": "resting after a message", "storm": "waiting for the storm's next message",
+    "inhibited": "silenced by a source that is out", "unposted": "kept, Slack is not connected",
+    "undelivered": "a document kept, Slack is not connected",
+}  # fmt: skip
+#: What the rules call too little to be told is nothing held back.
+BELOW_TELLING = frozenset({"part"})
 LONGEST_ERROR = 500
+#: The weekday (0 is Monday) on whose digest the week before is told.
+TOLD_ON = 0
 _COLUMNS = (
     "run_id, job, bot, status, started_at, finished_at, as_of, checked, breached, unknown, closest, closeness, "
-    "fresh_to, stale, messages, error, noted_by"
+    "fresh_to, stale, messages, held, error, noted_by"
 )
 _BEGIN = """
 insert into ops.receipts (run_id, job, bot, status, started_at, as_of)
@@ -47,7 +60,7 @@ on conflict (run_id) do nothing
 # A failure stays one: what came later in the run does not undo it.
 _SETTLE = """
 insert into ops.receipts (run_id, job, bot, status, started_at, finished_at, as_of, checked, breached, unknown,
-    closest, closeness, fresh_to, stale, messages, error)
+    closest, closeness, fresh_to, stale, messages, held)
 values (%(run_id)s, %(job)s, %(bot)s, 'succeeded', %(at)s, %(at)s, %(as_of)s, %(checked)s, %(breached)s,
     %(unknown)s, %(closest)s, %(closeness)s, %(fresh_to)s, %(stale)s, %(messages)s, %(held)s)
 on conflict (run_id) do update set
@@ -57,7 +70,11 @@ on conflict (run_id) do update set
     unknown = coalesce(excluded.unknown, receipts.unknown), closest = coalesce(excluded.closest, receipts.closest),
     closeness = coalesce(excluded.closeness, receipts.closeness),
     fresh_to = coalesce(excluded.fresh_to, receipts.fresh_to), stale = excluded.stale,
-    messages = receipts.messages + excluded.messages, error = coalesce(receipts.error, excluded.error)
+    messages = receipts.messages + excluded.messages, held = receipts.held || excluded.held
+"""
+_HOLD = """
+update ops.receipts set held = held || jsonb_build_object(%(why)s::text, %(messages)s::integer)
+where run_id = %(run_id)s
 """
 _FAIL = """
 insert into ops.receipts (run_id, job, bot, status, started_at, finished_at, as_of, error, noted_by)
@@ -132,18 +149,21 @@ class Receipt:
     fresh_to: datetime | None
     stale: tuple[str, ...]
     messages: int
+    held: Mapping[str, int]
     error: str | None
     noted_by: str
 
     @property
     def silent(self) -> bool:
-        """It ran, looked, and had nothing to say."""
-        return self.status == "succeeded" and self.messages == 0 and self.checked is not None and self.error is None
+        """It ran, looked, and had nothing to say: nothing that was due was held back either."""
+        quiet = self.messages == 0 and not set(self.held) - BELOW_TELLING
+        return self.status == "succeeded" and quiet and self.checked is not None and self.error is None
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """What the receipts of a period prove. `checks` counts looks at single subjects, `days` the days with a receipt."""
+    """What the receipts of a period prove. `checks` counts looks at single subjects, `days` the days with a receipt,
+    `held` the runs that held back something that was due."""
 
     runs: int
     silent: int
@@ -153,6 +173,7 @@ class Covered:
     breaches: int
     unknown: int
     days: int
+    held: int = 0
     closest: str | None = None
     closeness: Decimal | None = None
 
@@ -178,11 +199,12 @@ def settle(
     looks: Looks | None,
     freshness: Freshness,
     messages: int,
-    held: str | None = None,
+    held: Mapping[str, int] | None = None,
 ) -> None:
-    """The run has looked and said `messages` messages (0 is silence, unless `held` says why what there was to say
-    could not be). Does not commit: the receipt is there exactly
-    when what it reports is."""
+    """The run has looked and said `messages` messages; `held` counts those that were due and not said, by reason
+    (`HELD`). Silence is 0 of either. Does not commit: the receipt is there exactly when what it reports is."""
+    from psycopg.types.json import Jsonb
+
     connection.execute(
         _SETTLE,
         {
@@ -190,7 +212,7 @@ def settle(
             "checked": looks.checked if looks else None, "breached": looks.breached if looks else None,
             "unknown": looks.unknown if looks else None, "closest": looks.closest if looks else None,
             "closeness": looks.closeness if looks else None, "fresh_to": freshness.fresh_to,
-            "stale": list(freshness.stale), "messages": messages, "held": held,
+            "stale": list(freshness.stale), "messages": messages, "held": Jsonb(dict(held or {})),
         },
     )  # fmt: skip
 
@@ -198,6 +220,11 @@ def settle(
 def said(connection: psycopg.Connection[Any], run_id: str, messages: int) -> None:
     """The run said `messages` more than its look did (a document that goes out in any case). Does not commit."""
     connection.execute("update ops.receipts set messages = messages + %s where run_id = %s", (messages, run_id))
+
+
+def hold(connection: psycopg.Connection[Any], run_id: str, why: str, messages: int) -> None:
+    """The run had `messages` more to say and could not, for a reason of `HELD`. Does not commit."""
+    connection.execute(_HOLD, {"run_id": run_id, "why": why, "messages": messages})
 
 
 def fail(
@@ -234,9 +261,11 @@ def note_ended(
     started_at: datetime,
     at: datetime,
     as_of: datetime,
+    looks: bool = False,
 ) -> bool:
     """A run was seen to have ended at `at`: it gets a receipt where it has none, and a failure where it wrote none.
-    True where the job turned by it, from well to failing or back, and this was not seen before. Does not commit."""
+    True where this was not seen before and somebody has to look: the job turned by it, from well to failing or back,
+    or it is one that `looks` and failed before it did. Does not commit."""
     ended: dict[str, Any] = {"run_id": run_id, "job": job, "bot": bot, "at": at, "as_of": as_of}
     if succeeded:
         connection.execute(_SUCCEEDED, {**ended, "started": started_at})
@@ -245,15 +274,16 @@ def note_ended(
         fail(connection, run_id, job, bot=bot, at=at, as_of=as_of, error=why, started_at=started_at, by_sensor=True)
     row = connection.execute(
         """update ops.receipts set seen_ended_at = %(at)s where run_id = %(run_id)s and seen_ended_at is null
-           returning status, (select earlier.status from ops.receipts as earlier
+           returning status, checked, (select earlier.status from ops.receipts as earlier
                where earlier.job = %(job)s and earlier.run_id <> %(run_id)s and earlier.seen_ended_at is not null
                order by earlier.started_at desc, earlier.id desc limit 1)""",
         ended,
     ).fetchone()
     if row is None:
         return False
-    now, before = row
-    return bool(now != before if before is not None else now == "failed")
+    now, checked, before = row
+    unlooked = looks and now == "failed" and checked is None
+    return bool(unlooked or (now != before if before is not None else now == "failed"))
 
 
 def looks_of(signals: Iterable[Signal]) -> Looks:
@@ -263,10 +293,10 @@ def looks_of(signals: Iterable[Signal]) -> Looks:
     closeness: Decimal | None = None
     for signal in signals:
         checked += 1
-        breached += signal.found is Found.BREACHED
-        unknown += signal.found is Found.UNKNOWN
+        breached += signal.found is Finding.BREACHED
+        unknown += signal.found is Finding.UNKNOWN
         near = finite(signal.closeness)
-        if signal.found is Found.CLEAR and near is not None and (closeness is None or near > closeness):
+        if signal.found is Finding.CLEAR and near is not None and (closeness is None or near > closeness):
             part = "" if signal.subject.dimension == "all" else f", {signal.subject.dimension} {signal.subject.value}"
             closest, closeness = f"{signal.label}{part}", near
     return Looks(checked, breached, unknown, closest, closeness)
@@ -329,17 +359,19 @@ def covered(connection: psycopg.Connection[Any], start: datetime, end: datetime,
         """with held as (select * from ops.receipts where as_of >= %(start)s and as_of < %(end)s),
            near as (select * from held where closeness is not null order by closeness desc, started_at desc limit 1)
            select count(*),
-               count(*) filter (where status = 'succeeded' and messages = 0 and checked is not null and error is null),
+               count(*) filter (where status = 'succeeded' and messages = 0 and checked is not null and error is null
+                   and held - %(below)s::text[] = '{}'),
                count(*) filter (where status = 'failed'), coalesce(sum(messages), 0), coalesce(sum(checked), 0),
                coalesce(sum(breached), 0), coalesce(sum(unknown), 0),
                count(distinct (as_of at time zone %(zone)s)::date),
+               count(*) filter (where held - %(below)s::text[] <> '{}'),
                (select closest from near), (select closeness from near)
            from held""",
-        {"start": start, "end": end, "zone": str(zone)},
+        {"start": start, "end": end, "zone": str(zone), "below": sorted(BELOW_TELLING)},
     ).fetchone()
     assert row is not None
-    runs, silent, failed, messages, checks, breaches, unknown, days = (int(value) for value in row[:8])
-    return Covered(runs, silent, failed, messages, checks, breaches, unknown, days, row[8], row[9])
+    runs, silent, failed, messages, checks, breaches, unknown, days, held = (int(value) for value in row[:9])
+    return Covered(runs, silent, failed, messages, checks, breaches, unknown, days, held, row[9], row[10])
 
 
 def facts_of(covered: Covered, period: Period) -> tuple[Fact, ...]:
@@ -352,6 +384,7 @@ def facts_of(covered: Covered, period: Period) -> tuple[Fact, ...]:
         "silence_failed": ("failed runs", covered.failed), "silence_messages": ("messages", covered.messages),
         "silence_checks": ("looks", covered.checks), "silence_breaches": ("looks out of order", covered.breaches),
         "silence_unknown": ("looks without a result", covered.unknown), "silence_days": ("days", covered.days),
+        "silence_held": ("runs that held something back", covered.held),
     }  # fmt: skip
     facts = [
         Fact(id=name, label=label, unit="count", value=Decimal(value), period=period, source=source)
@@ -366,6 +399,19 @@ def facts_of(covered: Covered, period: Period) -> tuple[Fact, ...]:
             )
         )  # fmt: skip
     return tuple(facts)
+
+
+def week_told_on(connection: psycopg.Connection[Any], today: date, zone: ZoneInfo) -> tuple[Fact, ...]:
+    """What the seven days before `today` were covered by, on the day that tells it (Monday, for the week it ended);
+    nothing on any other."""
+    from ops_platform.clock import day_bounds
+    from ops_platform.evidence.model import Period
+
+    if today.weekday() != TOLD_ON:
+        return ()
+    first, last = week_of(today - timedelta(days=1))
+    start, end = day_bounds(first, str(zone))[0], day_bounds(last, str(zone))[1]
+    return facts_of(covered(connection, start, end, zone), Period(first, last, f"{first} to {last}"))
 
 
 def job_states(

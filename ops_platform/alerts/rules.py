@@ -17,7 +17,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ops_platform.alerts.signal import Found, Severity, Signal, Subject, SubjectKind
+from ops_platform.alerts.signal import Severity, Signal, Subject, SubjectKind
 from ops_platform.alerts.sources import StreamState, stream_states, vanished
 from ops_platform.clock import business_day
 from ops_platform.evidence.calendar import DAY, Calendar
@@ -25,6 +25,7 @@ from ops_platform.evidence.metrics import METRIC_TABLE, Metric, MetricReader, Wa
 from ops_platform.evidence.model import CompanyProfile, SourceSystem
 from ops_platform.failures import ConfigurationError
 from ops_platform.fleet.alert_rules import LOUDEST_FIRST, AlertRule, Comparison, Level, Measure
+from ops_platform.watch.judgement import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,7 +58,7 @@ def rule_signals(
     for name, rule in fleet.alert_rules.items():
         of_rule = look.view_signals(name, rule) if rule.view else look.metric_signals(name, rule)
         # Unknown as a whole: who was open stays open.
-        if not any(signal.found is Found.UNKNOWN and signal.subject.dimension == "all" for signal in of_rule):
+        if not any(signal.found is Finding.UNKNOWN and signal.subject.dimension == "all" for signal in of_rule):
             mine = [subject for subject in still_open if subject.name == name]
             of_rule += vanished(of_rule, mine, (SubjectKind.THRESHOLD,), now, look.today, "no longer there")
         signals += of_rule
@@ -407,7 +408,7 @@ class _Look:
         effect = worst.value - bound if breached and worst.value is not None and bound is not None else None
         return Signal(
             subject=self.subject(name, rule, subject),
-            found=Found.BREACHED if breached else Found.CLEAR,
+            found=Finding.BREACHED if breached else Finding.CLEAR,
             # The newest day looked at, not the worst: a later look is never of an earlier day.
             period=verdicts[0].day,
             observed_at=self.now,
@@ -433,7 +434,7 @@ class _Look:
     ) -> Signal:
         return Signal(
             subject=self.subject(name, rule, subject),
-            found=Found.UNKNOWN,
+            found=Finding.UNKNOWN,
             period=self.calendar.yesterday if rule.metric or rule.date else self.today,
             observed_at=self.now,
             label=rule.label.format(subject=subject.replace("_", " ")),

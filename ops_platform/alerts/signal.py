@@ -1,7 +1,8 @@
 """A signal: what one look at one subject found, whoever looked.
 
 Belongs here: the shape every watcher speaks (metrics, thresholds, sources, jobs, tie-outs). Does not belong here:
-what becomes of it (`machine.py`), how a metric is judged (`ops_platform.watch`).
+what becomes of it (`machine.py`), what a look can find (`ops_platform.watch.judgement.Finding`), how a metric is judged
+(`ops_platform.watch`).
 """
 
 from __future__ import annotations
@@ -14,13 +15,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from decimal import Decimal
 
-
-class Found(StrEnum):
-    """What a look found. `UNKNOWN` is neither: the subject could not be judged, and nothing may be concluded."""
-
-    BREACHED = "breached"
-    CLEAR = "clear"
-    UNKNOWN = "unknown"
+    from ops_platform.watch.judgement import Finding
 
 
 class Severity(StrEnum):
@@ -80,7 +75,7 @@ class Signal:
     `depends_on` names the `vendor.stream`s it is computed from; `explanation` says how it was judged, in words."""
 
     subject: Subject
-    found: Found
+    found: Finding
     period: date
     observed_at: datetime
     label: str

@@ -1,4 +1,4 @@
-"""The sources themselves: are they fresh, did they sync, do they tie out, did the jobs run.
+"""The sources themselves: are they fresh, did they sync, do they tie out, did the jobs run, did the watch look.
 
 Belongs here: signals of kind source, tie-out and job, from the receipts the platform keeps. Does not belong here:
 metrics (`from_judgements.py`), rules (`rules.py`), asking Dagster (who calls hands over `JobState`s).
@@ -14,20 +14,29 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from ops_platform.alerts.signal import Found, Severity, Signal, Subject, SubjectKind
+from ops_platform.alerts.signal import Severity, Signal, Subject, SubjectKind
 from ops_platform.clock import business_day
+from ops_platform.watch.judgement import Finding
+from ops_platform.watch.store import LONGEST_ERROR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import psycopg
 
     from ops_platform.fleet import Fleet
+    from ops_platform.watch.store import LookState
 
 # A day older than this is settled: what did not tie out then was told then.
 TIE_OUT_DAYS = 35
 # The day under which `ops.tie_outs` keeps a total of a whole entity.
 WHOLE_ENTITY = date(1, 1, 1)
+# The watch looks once in the company's day, with the slack that every asset has.
+WATCH_EVERY = timedelta(hours=26)
+_WATCH_STEPS = {
+    "judgements": ("Watch of the metrics", "no metric is judged", Severity.ALERT),
+    "level_shifts": ("Search for new levels", "lasting new levels are not looked for", Severity.WATCH),
+}
 _STREAMS = """
 with streams as (
     select vendor, stream from ops.cursors
@@ -144,16 +153,16 @@ def _source_signal(state: StreamState, fleet: Fleet, now: datetime) -> Signal:
     elif state.last_status == "failed" and age is None:
         severity = Severity.ALERT
     if state.connected is False:
-        found, why = Found.UNKNOWN, "not connected: there are no credentials"
+        found, why = Finding.UNKNOWN, "not connected: there are no credentials"
     elif stale or failing:
-        found, why = Found.BREACHED, _why_not_well(state, hours, stale)
+        found, why = Finding.BREACHED, _why_not_well(state, hours, stale)
     elif age is None:
-        found, why = Found.UNKNOWN, "not synced yet"
+        found, why = Finding.UNKNOWN, "not synced yet"
     else:
-        found, why = Found.CLEAR, f"fresh to {hours} hours ago, of {_hours(limit)} allowed"
+        found, why = Finding.CLEAR, f"fresh to {hours} hours ago, of {_hours(limit)} allowed"
     since = state.failing_since or (state.fresh_to + limit if stale and state.fresh_to is not None else None)
     closeness = None if age is None else Decimal(str(round(age / limit, 4)))
-    if found is Found.BREACHED:
+    if found is Finding.BREACHED:
         closeness = max(closeness or Decimal(0), Decimal("1.01"))
     label = fleet.sources[state.vendor].label if state.vendor in fleet.sources else state.vendor
     return Signal(
@@ -198,11 +207,11 @@ def tie_out_signals(connection: psycopg.Connection[Any], fleet: Fleet, now: date
     for vendor, stream, entity, mismatched, matched, records, amount, first, _ in connection.execute(
         _TIE_OUTS.encode(), parameters
     ):
-        found = Found.BREACHED if mismatched else Found.CLEAR if matched else Found.UNKNOWN
+        found = Finding.BREACHED if mismatched else Finding.CLEAR if matched else Finding.UNKNOWN
         why = {
-            Found.BREACHED: f"{mismatched} of {mismatched + matched} totals do not tie out",
-            Found.CLEAR: f"{matched} totals tie out",
-            Found.UNKNOWN: "the vendor gave no total to compare with",
+            Finding.BREACHED: f"{mismatched} of {mismatched + matched} totals do not tie out",
+            Finding.CLEAR: f"{matched} totals tie out",
+            Finding.UNKNOWN: "the vendor gave no total to compare with",
         }[found]
         label = fleet.sources[vendor].label if vendor in fleet.sources else vendor
         signals.append(
@@ -235,7 +244,9 @@ def job_signals(states: Sequence[JobState], fleet: Fleet, now: datetime) -> list
 
 def _job_signal(state: JobState, fleet: Fleet, now: datetime) -> Signal:
     failing = state.last == "failed"
-    found = Found.BREACHED if failing or state.missed_ticks else Found.UNKNOWN if state.last is None else Found.CLEAR
+    found = (
+        Finding.BREACHED if failing or state.missed_ticks else Finding.UNKNOWN if state.last is None else Finding.CLEAR
+    )
     parts = []
     if failing:
         parts.append("the last run failed")
@@ -255,12 +266,78 @@ def _job_signal(state: JobState, fleet: Fleet, now: datetime) -> Signal:
         unit="count",
         value=Decimal(state.missed_ticks + failing),
         expected_high=Decimal(0),
-        effect=Decimal(state.missed_ticks + failing) if found is Found.BREACHED else None,
-        closeness=Decimal("1.01") if found is Found.BREACHED else None if state.last is None else Decimal(0),
+        effect=Decimal(state.missed_ticks + failing) if found is Finding.BREACHED else None,
+        closeness=Decimal("1.01") if found is Finding.BREACHED else None if state.last is None else Decimal(0),
         since=None if state.failing_since is None else business_day(state.failing_since, fleet.company.timezone),
         owner=job.bot if job else "coordinator",
         explanation="; ".join(parts),
     )
+
+
+def watch_is_blind(states: Mapping[str, LookState], now: datetime) -> bool:
+    """True where the metrics were not judged when they should have been: what was kept of them is history."""
+    state = states.get("judgements")
+    return state is not None and (state.failing_since is not None or _overdue(state, now))
+
+
+def watch_signals(states: Mapping[str, LookState], fleet: Fleet, now: datetime) -> list[Signal]:
+    """One signal a step of the watch: it failed, has not looked for longer than a day, or is well. Without its
+    judgements the metrics are blind, which is an alert; without new levels it is only noisier, which is watched."""
+    return [_watch_signal(step, states.get(step), fleet, now) for step in _WATCH_STEPS]
+
+
+def _watch_signal(step: str, state: LookState | None, fleet: Fleet, now: datetime) -> Signal:
+    label, lost, severity = _WATCH_STEPS[step]
+    since = None
+    if state is None:
+        found, why = Finding.UNKNOWN, "has not looked yet"
+    elif state.failing_since is not None:
+        found, why, since = Finding.BREACHED, f"{lost}; it failed with {state.error}", state.failing_since
+    elif _overdue(state, now):
+        found, why = Finding.BREACHED, f"{lost}; it has not looked for longer than {_hours(WATCH_EVERY)} hours"
+        since = (state.looked_at or now) + WATCH_EVERY
+    else:
+        found, why = Finding.CLEAR, "looked at every metric"
+    return _looker(f"watch_{step}", label, found, why, fleet, now, severity=severity, since=since)
+
+
+def watcher_signal(watcher: str, fleet: Fleet, now: datetime, *, problem: str | None = None) -> Signal:
+    """Whether all metrics, or all rules, could be looked at in this turn; `problem` is why not."""
+    if problem is None:
+        return _looker(f"look_at_{watcher}", f"Look at the {watcher}", Finding.CLEAR, "looked", fleet, now)
+    why = f"none of them is looked at; it failed with {' '.join(problem.split())[:LONGEST_ERROR]}"
+    return _looker(f"look_at_{watcher}", f"Look at the {watcher}", Finding.BREACHED, why, fleet, now)
+
+
+def _looker(
+    name: str,
+    label: str,
+    found: Finding,
+    why: str,
+    fleet: Fleet,
+    now: datetime,
+    *,
+    severity: Severity = Severity.ALERT,
+    since: datetime | None = None,
+) -> Signal:
+    zone = fleet.company.timezone
+    return Signal(
+        subject=Subject(SubjectKind.JOB, name),
+        found=found,
+        period=business_day(now, zone),
+        observed_at=now,
+        label=label,
+        severity=severity,
+        # A limit there is none of; a look out of order is beyond it, one in order far from it.
+        closeness={Finding.BREACHED: Decimal("1.01"), Finding.CLEAR: Decimal(0)}.get(found),
+        since=None if since is None else business_day(since, zone),
+        owner="coordinator",
+        explanation=why,
+    )
+
+
+def _overdue(state: LookState, now: datetime) -> bool:
+    return state.looked_at is None or now - state.looked_at > WATCH_EVERY
 
 
 def vanished(signals: Iterable[Signal], open_subjects: Iterable[Subject], kinds: Iterable[SubjectKind], now: datetime,
@@ -269,7 +346,7 @@ def vanished(signals: Iterable[Signal], open_subjects: Iterable[Subject], kinds:
     gone, and the incident must end."""
     said, wanted = {signal.subject for signal in signals}, set(kinds)
     return [
-        Signal(subject, Found.CLEAR, today, now, subject.name.replace("_", " "), explanation=why)
+        Signal(subject, Finding.CLEAR, today, now, subject.name.replace("_", " "), explanation=why)
         for subject in sorted(set(open_subjects), key=lambda each: each.key)
         if subject.kind in wanted and subject not in said
     ]

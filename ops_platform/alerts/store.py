@@ -1,7 +1,7 @@
 """What the alert machine keeps: reading it, and writing back what changed.
 
 Belongs here: the SQL on `ops.alert*` and the records it gives. Does not belong here: what a state means (`machine.py`),
-when something is said (`cycle.py`), what people may do (`actions.py`).
+when something is said (`owing.py`), what people may do (`actions.py`).
 
 Whoever changes any of it first takes the machine's lock, for the length of a transaction: two processes take turns.
 """
@@ -18,8 +18,9 @@ import orjson
 
 from ops_platform.alerts.announcement import Incident
 from ops_platform.alerts.machine import Condition, Look, State, Verdict
-from ops_platform.alerts.signal import Driver, Found, Severity, Signal, Subject, SubjectKind
+from ops_platform.alerts.signal import Driver, Severity, Signal, Subject, SubjectKind
 from ops_platform.failures import DataFailure
+from ops_platform.watch.judgement import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -452,7 +453,7 @@ def signal_from_json(data: Mapping[str, Any]) -> Signal:
 
     return Signal(
         subject=Subject(SubjectKind(data["kind"]), data["name"], data["dimension"], data["dimension_value"]),
-        found=Found(data["found"]),
+        found=Finding(data["found"]),
         period=date.fromisoformat(data["period"]),
         observed_at=datetime.fromisoformat(data["observed_at"]),
         label=data["label"],

@@ -1,6 +1,6 @@
 """When many incidents open at once: who is told alone, and who in one message.
 
-Belongs here: that decision. Does not belong here: how the message looks, when an update of it is due (`cycle.py`).
+Belongs here: that decision. Does not belong here: how the message looks, when an update of it is due (`telling.py`).
 """
 
 from __future__ import annotations

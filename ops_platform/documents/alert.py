@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from ops_platform.documents.claims import claim, day_text, moment_text, provenance
+from ops_platform.documents.claims import claim, day_text, moment_text
+from ops_platform.documents.finish import finished
 from ops_platform.documents.model import (
     Actions,
     Block,
@@ -31,13 +32,13 @@ from ops_platform.documents.model import (
     StatusLine,
     StatusLines,
     Title,
-    Words,
     bold,
+    joined,
+    present,
     rich,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date, datetime
     from decimal import Decimal
 
@@ -100,17 +101,7 @@ def compose_alert(bundle: Bundle, standing: Standing | None = None) -> Document:
         blocks, summary = _sight(bundle, happening)
     else:
         blocks, summary = _follow_up(bundle, happening, standing)
-    finished = tuple(blocks)
-    return Document(
-        kind=KIND,
-        period=bundle.period,
-        as_of=bundle.as_of,
-        summary=summary,
-        blocks=finished,
-        claims=provenance(finished, bundle, summary),
-        evidence=bundle.digest,
-        writer="rules",
-    )
+    return finished(KIND, bundle, blocks, summary, writer="rules")
 
 
 # The first message ------------------------------------------------------------------------------------------
@@ -184,7 +175,7 @@ def _value(bundle: Bundle, row: Row) -> list[KeyFigure]:
         return [KeyFigure("Value", rich("unknown"), icon="📍")]
     notes = [_expectation(bundle, row), rich("on ", _claim(bundle, row, "day"))]
     label = {"source": "Age of data", "tie_out": "Records apart"}.get(row.texts.get("kind", ""), "Value")
-    return [KeyFigure(label, rich(claim(bundle, row.facts["value"], bold=True)), _present(notes), "📍")]
+    return [KeyFigure(label, rich(claim(bundle, row.facts["value"], bold=True)), present(notes), "📍")]
 
 
 def _expectation(bundle: Bundle, row: Row) -> RichText:
@@ -219,7 +210,7 @@ def _effect(bundle: Bundle, row: Row) -> list[KeyFigure]:
             notes.append(rich(claim(bundle, effect)))
     against = "against its limit" if row.texts.get("kind") == "threshold" else "against expected"
     notes.append(rich(against, ", in our favour" if row.texts.get("adverse") == "no" else ""))
-    return [KeyFigure("Effect", value, _present(notes), "💰")]
+    return [KeyFigure("Effect", value, present(notes), "💰")]
 
 
 def _since(bundle: Bundle, incident: Row) -> KeyFigure:
@@ -266,7 +257,7 @@ def _held_back(bundle: Bundle) -> list[KeyFigure]:
         return []
     shown = [rich(Quoted(row.texts["label"])) for row in names[:NAMES_SHOWN]]
     counted = rich(claim(bundle, "all_silenced", bold=True), " held back until it is well")
-    return [KeyFigure("Depends on it", counted, (_join(shown, ", ", len(names) - NAMES_SHOWN),), "🔇")]
+    return [KeyFigure("Depends on it", counted, (joined(shown, ", ", len(names) - NAMES_SHOWN),), "🔇")]
 
 
 def _owner(bundle: Bundle, incident: Row) -> list[KeyFigure]:
@@ -352,7 +343,7 @@ def _footer(bundle: Bundle, incident: Row, head: Row, happening: str) -> tuple[R
     if "flapping" in incident.texts:
         parts.append(rich("comes and goes"))
     parts.append(rich(f"ops alert show {incident.texts['id']}"))
-    items = [_join(parts, " · ")]
+    items = [joined(parts, " · ")]
     if head.texts.get("kind") == "metric" and "explanation" in head.texts:
         items.append(rich("How it was judged: ", Quoted(head.texts["explanation"])))
     return tuple(items)
@@ -507,16 +498,3 @@ def _number(bundle: Bundle, row: Row, name: str) -> Decimal | None:
 
 def _claim(bundle: Bundle, row: Row, name: str) -> RichText:
     return rich(claim(bundle, row.facts[name])) if name in row.facts else rich("an unknown day")
-
-
-def _present(parts: Iterable[RichText]) -> tuple[RichText, ...]:
-    return tuple(part for part in parts if part)
-
-
-def _join(parts: Iterable[RichText], between: str, hidden: int = 0) -> RichText:
-    joined: list[RichText | str | Words] = []
-    for part in parts:
-        joined += [between, part] if joined else [part]
-    if hidden > 0:
-        joined.append(f" and {hidden} more")
-    return rich(*joined)

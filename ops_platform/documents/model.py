@@ -1,16 +1,19 @@
 """The one document model: blocks of rich text that every renderer understands.
 
-Belongs here: frozen blocks and spans, their JSON round trip, the walk over all text. Does not belong here:
-how a number is formatted (`documents.claims`), how a channel shows a block (the renderers).
+Belongs here: frozen blocks and spans, joining text, their JSON round trip, the walk over all text. Does not belong
+here: how a number is formatted (`documents.claims`), how a channel shows a block (the renderers).
 
-Text is a tuple of spans, never a string with markup. There are three kinds of span and the kind decides how far
-it is trusted: `Words` are ours, `Claim` is a number our code inserted from evidence, `Quoted` is somebody
-else's text and is escaped by every renderer and never parsed.
+Text is a tuple of spans, never a string with markup. The kind of a span decides how far it is trusted: `Words` are
+ours, `Claim` is a number our code inserted from evidence, `Quoted` is somebody else's text and is escaped by every
+renderer and never parsed; a `Verdict` is a sign.
+
+A document for a screen is blocks one after another. One for paper and slides has `Page` blocks: each begins a page and
+what follows stands on it. Where it stands is the layout's business; channels without pages show headings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -18,10 +21,14 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from ops_platform.evidence.encoding import decode, digest_of, encode
-from ops_platform.evidence.model import Period, Source
+from ops_platform.evidence.model import Period, Source, Unit
+from ops_platform.failures import DataFailure
 
 Mark = Literal["", "not_tied_out", "stale"]
 State = Literal["ok", "attention", "unknown", "info"]
+ChartKind = Literal["line", "column", "bar", "stacked", "waterfall"]
+Role = Literal["main", "before", "plan", "other"]
+VERDICTS: dict[State, str] = {"ok": "✓", "attention": "⚠", "unknown": "◌", "info": "•"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,20 @@ class Quoted:
     bold: bool = False
 
 
-Span = Words | Claim | Quoted
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A sign in running text or in a cell: fine, attention, unknown, neither. Where there is colour it is a coloured dot,
+    elsewhere its `text`; words beside it must say the same, since a sign alone is not read by everybody."""
+
+    TAG: ClassVar[str] = "verdict"
+    state: State
+
+    @property
+    def text(self) -> str:
+        return VERDICTS[self.state]
+
+
+Span = Words | Claim | Quoted | Verdict
 RichText = tuple[Span, ...]
 
 
@@ -67,6 +87,15 @@ class Title:
 
     TAG: ClassVar[str] = "title"
     text: RichText
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Begins a page or slide. `title` is its message as a sentence, `subtitle` says what is shown and for when."""
+
+    TAG: ClassVar[str] = "page"
+    title: RichText
+    subtitle: RichText = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +160,67 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A small table: a handful of columns, a screenful of rows. Cells are rich text."""
+    """A small table: a handful of columns, a screenful of rows. Cells are rich text. A row of a single cell is a
+    heading for the rows under it."""
 
     TAG: ClassVar[str] = "table"
     header: tuple[str, ...]
     rows: tuple[tuple[RichText, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSeries:
+    """One row of a chart's numbers, one a category; None is unknown and is drawn as a gap. `role` says what it is to the
+    others: the figure itself, the year before, the plan. `evidence` names the bundle's series it was taken from, or
+    `facts` a fact for each value (empty where the value is unknown)."""
+
+    label: str
+    values: tuple[Decimal | None, ...]
+    role: Role = "main"
+    evidence: str = ""
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart as data; every renderer draws from this and nothing else (`documents.charts` makes it from a bundle).
+
+    `message` is what it shows, in one line; `source` is small print under it. Values are in `unit` (ratio: fractions of
+    one). A `stacked` chart is of parts that add up. A `waterfall` has one series: a level, changes of it, and the level
+    they lead to. Raises `DataFailure` where the numbers do not fit the form or a waterfall does not add up."""
+
+    TAG: ClassVar[str] = "chart"
+    kind: ChartKind
+    message: RichText
+    categories: tuple[str, ...]
+    series: tuple[ChartSeries, ...]
+    unit: Unit
+    currency: str | None = None
+    source: RichText = ()
+
+    def __post_init__(self) -> None:
+        if not self.categories or not self.series:
+            raise DataFailure("A chart needs at least one category and one series.")
+        for series in self.series:
+            if len(series.values) != len(self.categories) or len(series.facts) not in (0, len(self.categories)):
+                raise DataFailure(f"The chart's series {series.label!r} has not one value a category.")
+        if self.unit in ("text", "date") or (self.unit == "money" and not self.currency):
+            raise DataFailure(f"A chart cannot be drawn of {self.unit} with currency {self.currency!r}.")
+        if self.kind == "waterfall":
+            if len(self.series) != 1 or len(self.categories) < 2:
+                raise DataFailure("A waterfall has one series: a level, changes, and the level they lead to.")
+            values = [value for value in self.series[0].values if value is not None]
+            if len(values) == len(self.categories) and sum(values[:-1]) != values[-1]:
+                raise DataFailure(f"The waterfall leads to {sum(values[:-1])}, not to {values[-1]}.")
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The categories for which a series has no value, in order."""
+        return tuple(
+            category
+            for index, category in enumerate(self.categories)
+            if any(series.values[index] is None for series in self.series)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +278,7 @@ class Footer:
 
 Block = (
     Title
+    | Page
     | Heading
     | ScoreBar
     | KeyFigures
@@ -200,6 +286,7 @@ Block = (
     | Bullets
     | Quote
     | Table
+    | Chart
     | StatusLines
     | Actions
     | Divider
@@ -264,6 +351,21 @@ def rich(*parts: str | Span | RichText) -> RichText:
     return tuple(spans)
 
 
+def present(parts: Iterable[RichText]) -> tuple[RichText, ...]:
+    """The parts that say something, in order."""
+    return tuple(part for part in parts if part)
+
+
+def joined(parts: Iterable[RichText], between: str, hidden: int = 0) -> RichText:
+    """The parts that say something with words between them; `hidden` is how many more there are than shown."""
+    spans: list[str | RichText] = []
+    for part in present(parts):
+        spans += [between, part] if spans else [part]
+    if hidden > 0:
+        spans.append(f" and {hidden} more")
+    return rich(*spans)
+
+
 def bold(text: str) -> Words:
     return Words(text, bold=True)
 
@@ -275,7 +377,7 @@ def spans_of(blocks: tuple[Block, ...]) -> Iterator[Span]:
 
 
 def _spans_in(value: Any) -> Iterator[Span]:
-    if isinstance(value, Words | Claim | Quoted):
+    if isinstance(value, Span):
         yield value
     elif isinstance(value, tuple):
         for item in value:

@@ -9,10 +9,11 @@ waiting, a line a division, the small print.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from ops_platform.documents.claims import claim, fill, provenance
+from ops_platform.documents.claims import claim, fill
+from ops_platform.documents.finish import finished
 from ops_platform.documents.model import (
     NOT_TIED_OUT,
     Block,
@@ -33,17 +34,20 @@ from ops_platform.documents.model import (
     StatusLines,
     Title,
     Words,
+    joined,
     plain,
+    present,
     rich,
     spans_of,
 )
+from ops_platform.documents.silence import silence_line
 from ops_platform.evidence.calendar import MONTHS, WEEKDAYS
 from ops_platform.evidence.quoting import minimise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import date
 
+    from ops_platform.documents.finish import WrittenText
     from ops_platform.evidence.model import Bundle, Comparison, Division, Fact, Row
 
 KIND = "pulse"
@@ -55,19 +59,6 @@ _STOCK_LEVELS = (
     ("skus_stock_warning", " warning"),
     ("skus_stock_watch", " to watch"),
 )
-
-
-class WrittenText(Protocol):
-    """What this needs of a draft (`ops_platform.writing.draft.Draft` is one)."""
-
-    @property
-    def slots(self) -> Mapping[str, str]: ...
-    @property
-    def writer(self) -> str: ...
-    @property
-    def tokens(self) -> int | None: ...
-    @property
-    def note(self) -> str | None: ...
 
 
 def compose_pulse(bundle: Bundle, draft: WrittenText) -> Document:
@@ -88,17 +79,7 @@ def compose_pulse(bundle: Bundle, draft: WrittenText) -> Document:
         blocks += [Divider(), StatusLines(lines)]
     summary = _summary(bundle)
     blocks += [Divider(), Footer(_footer(bundle, draft, tuple(blocks)))]
-    finished = tuple(blocks)
-    return Document(
-        kind=KIND,
-        period=bundle.period,
-        as_of=bundle.as_of,
-        summary=summary,
-        blocks=finished,
-        claims=provenance(finished, bundle, summary),
-        evidence=bundle.digest,
-        writer=draft.writer,
-    )
+    return finished(KIND, bundle, blocks, summary, writer=draft.writer)
 
 
 def _headline_date(bundle: Bundle) -> str:
@@ -122,7 +103,7 @@ def _summary(bundle: Bundle) -> RichText:
             parts.append(rich(claim(bundle, fact_id), words))
     today = bundle.as_of.astimezone(ZoneInfo(bundle.company.timezone)).date()
     date_words = f"{WEEKDAYS[today.weekday()]} {today.day} {MONTHS[today.month - 1]}"
-    return rich(f"Morning pulse, {date_words}", ": " if parts else "", _join(parts, ", "))
+    return rich(f"Morning pulse, {date_words}", ": " if parts else "", joined(parts, ", "))
 
 
 # Health -----------------------------------------------------------------------------------------------------
@@ -149,7 +130,7 @@ def _health(bundle: Bundle) -> ScoreBar:
         fact.value / 100,
         low.value / 100 if low and low.value is not None else None,
         high.value / 100 if high and high.value is not None else None,
-        _join(notes, " · "),
+        joined(notes, " · "),
     )
 
 
@@ -167,10 +148,10 @@ def _sales(bundle: Bundle) -> list[KeyFigure]:
     sales = bundle.get("net_sales")
     if sales is not None:
         notes = [_versus(bundle, sales, "same_weekday")]
-        rows.append(KeyFigure("Net sales", _value(bundle, sales.id), _present(notes), "💰"))
+        rows.append(KeyFigure("Net sales", _value(bundle, sales.id), present(notes), "💰"))
     month = bundle.get("net_sales_mtd")
     if month is not None:
-        rows.append(KeyFigure("Month to date", _value(bundle, month.id), _present([_versus(bundle, month, "plan")])))
+        rows.append(KeyFigure("Month to date", _value(bundle, month.id), present([_versus(bundle, month, "plan")])))
     return rows
 
 
@@ -300,7 +281,7 @@ def _division_text(bundle: Bundle, row: Row) -> RichText:
     if "unknown" in row.facts:
         missing = bundle.fact(row.facts["unknown"])
         parts.append(rich(f"{missing.label.lower()} ", claim(bundle, missing.id)))
-    return _join(_present(parts), " · ")
+    return joined(parts, " · ")
 
 
 def _against(bundle: Bundle, fact: Fact, name: str) -> RichText:
@@ -326,10 +307,12 @@ def _footer(bundle: Bundle, draft: WrittenText, blocks: tuple[Block, ...]) -> tu
         items.append(rich(f"⚠ not tied out ({NOT_TIED_OUT}): source and landed totals differ for {', '.join(loose)}"))
     if bundle.get("sources_synced") and bundle.get("sources_expected"):
         counted = rich(claim(bundle, "sources_synced"), " of ", claim(bundle, "sources_expected"), " sources synced")
-        items.append(_join([counted, *(_source(bundle, row) for row in bundle.rows("sources"))], " · "))
+        items.append(joined([counted, *(_source(bundle, row) for row in bundle.rows("sources"))], " · "))
     new = [rich(f"{row.texts['stream']}: ", Quoted(row.texts["fields"])) for row in bundle.rows("new_fields")]
     if new:
-        items.append(_join([rich("new fields, kept"), *new[:NEW_FIELDS_SHOWN]], " · "))
+        items.append(joined([rich("new fields, kept"), *new[:NEW_FIELDS_SHOWN]], " · "))
+    if bundle.get("silence_runs") is not None:
+        items.append(silence_line(bundle))
     items.append(_operations(bundle, draft))
     items += [rich(note) for note in bundle.notes if note.startswith(("not readable", "metric "))]
     if "warehouse_unproven" in bundle.notes:
@@ -371,7 +354,7 @@ def _operations(bundle: Bundle, draft: WrittenText) -> RichText:
     by = Quoted(minimise(draft.note, 120)) if draft.note else Words(f"written by {written}")
     parts.append(rich(by, cost))
     parts.append(rich(f"evidence {bundle.digest[:8]}"))
-    return _join(parts, " · ")
+    return joined(parts, " · ")
 
 
 # Phrases ----------------------------------------------------------------------------------------------------
@@ -404,21 +387,6 @@ def _no_base(comparison: Comparison) -> RichText:
 
 def _parenthesis(text: RichText) -> RichText:
     return rich(" (", text, ")") if text else ()
-
-
-def _present(parts: list[RichText]) -> tuple[RichText, ...]:
-    return tuple(part for part in parts if part)
-
-
-def _join(parts: list[RichText] | tuple[RichText, ...], separator: str) -> RichText:
-    spans: list[str | Span | RichText] = []
-    for part in parts:
-        if not part:
-            continue
-        if spans:
-            spans.append(separator)
-        spans.append(part)
-    return rich(*spans)
 
 
 def _emphasised(text: RichText) -> RichText:

@@ -8,18 +8,20 @@ follows a surprise counts only as far as it goes beyond it, for about a day: one
 rows. The score at a row reads no later row.
 
 Belongs here: the score. Does not belong here: reading files (`series.py`), metrics of the warehouse (`judge.py`).
-Imports numpy and pandas: import this module inside functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-Floats = NDArray[np.float64]
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 DAY = 86_400.0
 WEEK = 7 * DAY
@@ -42,6 +44,8 @@ def scores(seconds: Sequence[float], values: Sequence[float]) -> Floats:
     `seconds` is since 1970, in any order; rows are taken in the order of time, equal moments in the given order. A
     value that is not finite is scored 0 and leaves no trace. The first `FEWEST_ROWS` rows are scored 0. Raises
     ValueError for lists of different length."""
+    import numpy as np
+
     if len(seconds) != len(values):
         raise ValueError(f"{len(seconds)} moments and {len(values)} values")
     found = np.zeros(len(values))
@@ -57,6 +61,9 @@ def scores(seconds: Sequence[float], values: Sequence[float]) -> Floats:
 
 def surprises(seconds: Floats, values: Floats) -> Floats:
     """How far each row is beyond what is usual, 0 or more; `seconds` ascending, `values` finite."""
+    import numpy as np
+    import pandas as pd
+
     step = _step(seconds)
     values = _on_root_scale(values)
     rows_a_day = max(round(DAY / step), 1)
@@ -82,6 +89,8 @@ def surprises(seconds: Floats, values: Floats) -> Floats:
 
 def _on_root_scale(values: Floats) -> Floats:
     """The root, either side of zero: what is counted spreads with its size, and roots of counts spread alike."""
+    import numpy as np
+
     typical = float(np.median(np.abs(values[:_SCALE_ROWS])))
     near = _NEAR_ZERO * typical if typical > 0 else 1.0
     return np.sign(values) * (np.sqrt(np.abs(values) + near) - np.sqrt(near))
@@ -89,17 +98,24 @@ def _on_root_scale(values: Floats) -> Floats:
 
 def _step(seconds: Floats) -> float:
     """Seconds from row to row, as the first rows have it; a day where they tell nothing."""
+    import numpy as np
+
     steps = np.diff(seconds[:_STEP_ROWS])
     steps = steps[steps > 0]
     return float(np.median(steps)) if len(steps) else DAY
 
 
 def _before(rolled: pd.Series[float]) -> Floats:
+    import numpy as np
+
     return np.asarray(rolled.shift(1).to_numpy(dtype=np.float64))
 
 
 def _same_slot(values: Floats, slots: Floats, rows: int) -> Floats:
     """The median of the `rows` earlier values of the same slot."""
+    import numpy as np
+    import pandas as pd
+
     order = np.argsort(slots, kind="stable")
     ordered = pd.Series(values[order])
     rolled = ordered.groupby(slots[order]).rolling(rows, min_periods=2).median()
@@ -111,6 +127,8 @@ def _same_slot(values: Floats, slots: Floats, rows: int) -> Floats:
 
 def _best(values: Floats, candidates: Sequence[Floats], halflife: float) -> Floats:
     """Of the candidates, in each row, the one with the smallest error of late; a later one must be clearly better."""
+    import numpy as np
+
     best, best_error = candidates[0].copy(), _error(values - candidates[0], halflife)
     for candidate in candidates[1:]:
         error = _error(values - candidate, halflife)
@@ -120,17 +138,25 @@ def _best(values: Floats, candidates: Sequence[Floats], halflife: float) -> Floa
 
 
 def _error(away: Floats, halflife: float) -> Floats:
+    import numpy as np
+    import pandas as pd
+
     return _before(pd.Series(np.abs(away)).ewm(halflife=halflife, min_periods=20).mean())
 
 
 def _usual_largest(away: Floats) -> Floats:
     """What the largest of a stretch usually is: the median over the memory, the row itself left out."""
+    import numpy as np
+    import pandas as pd
+
     largest = pd.Series(np.abs(away)).rolling(_STRETCH, min_periods=_FEWEST_OF_A_STRETCH).max()
     return _before(largest.rolling(_MEMORY, min_periods=_FEWEST_OF_A_STRETCH).median())
 
 
 def _without_echo(surprise: Floats, rows: float) -> Floats:
     """Each surprise less what is left of the ones before it, which fade over about `rows` rows."""
+    import numpy as np
+
     fading = float(np.exp(-1 / rows))
     found, standing = np.empty(len(surprise)), 0.0
     for place, size in enumerate(surprise.tolist()):

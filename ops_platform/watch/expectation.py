@@ -16,12 +16,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ops_platform.watch import baseline
-from ops_platform.watch.baseline import Floats
+
+if TYPE_CHECKING:
+    from ops_platform.watch.baseline import Floats
 
 Ints = NDArray[np.int64]
 

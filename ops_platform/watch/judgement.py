@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class Finding(StrEnum):
-    """`UNKNOWN` is neither of the others: nothing may be concluded, and `reason` says why."""
+    """What a look found, at a metric or at anything that is alerted about. `UNKNOWN` is neither of the others: the
+    subject could not be judged, and nothing may be concluded."""
 
     BREACHED = "breached"
     CLEAR = "clear"

@@ -11,13 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ops_platform.watch.baseline import Floats
 from ops_platform.watch.expectation import from_scale, to_scale
 from ops_platform.watch.judgement import SeriesKey
 from ops_platform.watch.series import Panel
+
+if TYPE_CHECKING:
+    from ops_platform.watch.baseline import Floats
 
 LOOK_BACK_DAYS = 182
 LASTING_DAYS = 14  # a level must have held for so long

@@ -1,6 +1,7 @@
 """What the watch reads from the warehouse, and where its judgements are kept.
 
-Belongs here: the SQL of both, and what is a complete day. Does not belong here: judging (`judge.py`).
+Belongs here: the SQL of both, what is a complete day, and whether the watch came to look at all. Does not belong here:
+judging (`judge.py`).
 
 A tick reads a bounded window of days, whatever the length of history. A flow's or level's day counts once its sources
 were fresh to the day's end, a snapshot's once they were fresh to its start; until then the day is unknown.
@@ -10,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ops_platform.watch.judgement import Finding, Judgement, Reason, SeriesKey
 from ops_platform.watch.series import Panel, Persistence, Reading, WatchedMetric
@@ -77,6 +79,31 @@ _SAVE = f"""
     where ({", ".join(f"kept.{name}" for name in _COLUMNS)})
         is distinct from ({", ".join(f"excluded.{name}" for name in _COLUMNS)})
 """
+
+_LOOKED = """
+    insert into ops.watch_looks as kept (step, tried_at, looked_at) values (%(step)s, %(now)s, %(now)s)
+    on conflict (step) do update set tried_at = %(now)s, looked_at = %(now)s, failing_since = null, error = null
+    where kept.tried_at <= %(now)s
+"""
+_DID_NOT_LOOK = """
+    insert into ops.watch_looks as kept (step, tried_at, failing_since, error)
+    values (%(step)s, %(now)s, %(now)s, %(error)s)
+    on conflict (step) do update set
+        tried_at = %(now)s, failing_since = coalesce(kept.failing_since, %(now)s), error = %(error)s
+    where kept.tried_at <= %(now)s
+"""
+LONGEST_ERROR = 300
+
+Step = Literal["judgements", "level_shifts"]
+
+
+@dataclass(frozen=True, slots=True)
+class LookState:
+    """How a step of the watch stands: when it last looked at everything, and since when it fails, with why."""
+
+    looked_at: datetime | None
+    failing_since: datetime | None = None
+    error: str | None = None
 
 
 def metrics_watched(connection: psycopg.Connection[Any], names: Sequence[str] | None = None) -> list[WatchedMetric]:
@@ -193,6 +220,25 @@ def company_zone(connection: psycopg.Connection[Any]) -> str | None:
     """The zone the warehouse was built for; None before the first build."""
     row = connection.execute("select timezone from ops.company").fetchone()
     return None if row is None else str(row[0])
+
+
+def note_look(connection: psycopg.Connection[Any], step: Step, now: datetime) -> None:
+    """The step has looked at everything, as of `now`. The caller commits."""
+    connection.execute(_LOOKED.encode(), {"step": step, "now": now})
+
+
+def note_failed_look(connection: psycopg.Connection[Any], step: Step, now: datetime, error: BaseException) -> str:
+    """The step did not come to look; returns why, in one line. The caller commits."""
+    text = " ".join("".join(char if char.isprintable() else " " for char in str(error)).split())
+    why = f"{type(error).__name__}: {text}"[:LONGEST_ERROR] if text else type(error).__name__
+    connection.execute(_DID_NOT_LOOK.encode(), {"step": step, "now": now, "error": why})
+    return why
+
+
+def look_states(connection: psycopg.Connection[Any]) -> dict[str, LookState]:
+    """How each step of the watch stands; what never tried is not among them."""
+    rows = connection.execute("select step, looked_at, failing_since, error from ops.watch_looks").fetchall()
+    return {step: LookState(*rest) for step, *rest in rows}
 
 
 def save(connection: psycopg.Connection[Any], found: Sequence[Judgement]) -> int:

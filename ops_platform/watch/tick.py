@@ -54,10 +54,11 @@ def look(
 ) -> Look:
     """Judge the last `days` complete days of every watched metric, and whatever a standstill left unjudged.
 
-    A snapshot is judged for the day it was seen on as well. The caller commits; without `keep` nothing is written."""
+    A snapshot is judged for the day it was seen on as well. The caller commits; without `keep` nothing is written. A
+    look at every metric is noted as one."""
     from ops_platform.watch.judge import judge, judgements
     from ops_platform.watch.level_shift import LevelShift, through_shifts
-    from ops_platform.watch.store import metrics_watched, read_panel, read_shifts, save
+    from ops_platform.watch.store import metrics_watched, note_look, read_panel, read_shifts, save
 
     today = business_day(now, zone)
     metrics = metrics_watched(connection, names)
@@ -68,20 +69,26 @@ def look(
     shifts = [LevelShift(*each) for each in read_shifts(connection, panel.days[0])]
     judged = judge(through_shifts(panel, shifts))
     found = tuple(each for each in judgements(judged, due, now) if _says_something(panel, each, today))
-    return Look(found, save(connection, found) if keep else 0, len(panel.keys), len(metrics))
+    changed = save(connection, found) if keep else 0
+    if keep and names is None:
+        note_look(connection, "judgements", now)
+    return Look(found, changed, len(panel.keys), len(metrics))
 
 
 def find_level_shifts(connection: psycopg.Connection[Any], now: datetime, *, zone: str) -> int:
     """The nightly search for new levels. Returns how many were found that were not known; the caller commits."""
     from ops_platform.watch.level_shift import LOOK_BACK_DAYS, LevelShift, find_shifts, through_shifts
-    from ops_platform.watch.store import metrics_watched, read_panel, read_shifts, save_shifts
+    from ops_platform.watch.store import metrics_watched, note_look, read_panel, read_shifts, save_shifts
 
     metrics = metrics_watched(connection)
     yesterday = business_day(now, zone) - timedelta(days=1)
     panel = read_panel(connection, metrics, end=yesterday, zone=zone, judged_days=(), window=LOOK_BACK_DAYS)
     known = [LevelShift(*each) for each in read_shifts(connection, panel.days[0])]
     found = find_shifts(through_shifts(panel, known))
-    return save_shifts(connection, [(each.key, each.day, each.before, each.after) for each in found], now)
+    new = save_shifts(connection, [(each.key, each.day, each.before, each.after) for each in found], now)
+    if metrics:
+        note_look(connection, "level_shifts", now)
+    return new
 
 
 def _due(connection: psycopg.Connection[Any], today: date, days: int) -> list[date]:

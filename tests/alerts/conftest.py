@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 
 from tests.conftest import Connect
+from tests.database.fresh_database import fresh_database
 
 _EMPTY = """
 delete from ops.alert_feedback; delete from ops.alert_actions; delete from ops.alert_mutes;
@@ -22,19 +20,8 @@ alter table ops.alerts alter column id restart with 1;
 
 @pytest.fixture(scope="module")
 def desk_database(server_home: Path, migrated: str) -> Iterator[Connect]:
-    from ops_platform.database.server import running_server
-
-    address = running_server(server_home)
-    name = f"desk_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
-        maintenance.execute(f"create database {name} template {migrated}".encode())
-
-    def connect() -> psycopg.Connection[Any]:
-        return psycopg.connect(address.url(name), options="-c timezone=UTC")
-
-    yield connect
-    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
-        maintenance.execute(f"drop database {name} with (force)".encode())
+    with fresh_database(server_home, migrated, "desk") as connect:
+        yield connect
 
 
 @pytest.fixture

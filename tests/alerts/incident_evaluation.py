@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from ops_platform.fleet import Fleet
-    from ops_platform.watch.judgement import Judgement
+    from ops_platform.fleet.alert_policy import AlertPolicy
+    from ops_platform.watch.judgement import SeriesKey
     from ops_platform.watch.series import Panel
     from sandbox.company.model import Incident
 
@@ -42,13 +43,15 @@ _AT_ONCE = 40  # metrics replayed together: bounds the memory
 _PRESENT = frozenset({"stock_out", "supply_hold", "listing_suppressed", "account_at_risk", "work_order_untrue"})
 
 Breaches = dict[str, set[date]]
+Looks = dict[str, dict[date, float]]  # days in breach, each with how near its limit it stood (1: at it)
 
 
 @dataclass
 class Report:
     """The score of one company. `recall` is of the incidents that must show; `prompt` the share of those found by the
-    day after they first show. Alerts are episodes of a whole metric; `false_alerts` those nothing planted explains,
-    a metric and year on average; `parts_false_alerts` the same of single channels, countries and so on."""
+    day after they first show. An alert is an episode of a metric, its parts that are told included; `false_alerts` are
+    those nothing planted explains, a metric and year on average, `above_one` the metrics that have more than one a
+    year. `rule_false` is the same of the rules that find incidents; `rule_openings` counts all of a rule."""
 
     seed: int
     years: float
@@ -59,12 +62,11 @@ class Report:
     must_be_prompt: int
     metrics: int
     false_alerts: float
-    parts: int
-    parts_false_alerts: float
+    above_one: dict[str, float] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
     slow: list[str] = field(default_factory=list)
     not_shown: dict[str, int] = field(default_factory=dict)
-    noisiest: list[tuple[str, float]] = field(default_factory=list)
+    rule_false: dict[str, float] = field(default_factory=dict)
     rule_openings: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -104,65 +106,109 @@ def evaluate(connection: psycopg.Connection[Any], fleet: Fleet, seed: int, now: 
     from sandbox.company.planted import planted
 
     incidents = planted(generate(seed, now))
-    metrics, first, last = replayed_metrics(connection, fleet, now)
+    looks, first, last = replayed_metrics(connection, fleet, now)
     # Incidents of the present alone are looked at as of the clock; those before it need a clock that moves.
     rules = replayed_rules(connection, fleet, first + DAY * 30, last)
     today = last + DAY
     for subject, days in present_rules(connection, fleet, now).items():
         rules.setdefault(subject, set()).update(days)
-    return score(incidents, metrics, rules, seed, first, last, today)
+    return score(incidents, told(looks, fleet.alerts), rules, seed, first, last, today)
 
 
-def replayed_metrics(connection: psycopg.Connection[Any], fleet: Fleet, now: datetime) -> tuple[Breaches, date, date]:
-    """Days in breach of every watched series, as every morning would have found it; the first and last day there is.
-    Series without a breach are there with no days."""
+def replayed_metrics(connection: psycopg.Connection[Any], fleet: Fleet, now: datetime) -> tuple[Looks, date, date]:
+    """How near its limit every watched series stood on its days in breach, as every morning would have found it; the
+    first and last day there is. Series without a breach are there with no days."""
+    first, last = span(connection, fleet, now)
+    found: Looks = {}
+    for panel in panels(connection, fleet, first, last):
+        found |= breaches_of(panel)
+    return found, first, last
+
+
+def span(connection: psycopg.Connection[Any], fleet: Fleet, now: datetime) -> tuple[date, date]:
+    """The first and the last whole day of the company's trade."""
     from ops_platform.clock import business_day
-    from ops_platform.watch.judgement import Finding
-    from ops_platform.watch.store import metrics_watched, read_panel
 
     row = connection.execute("select min(date), max(date) from metrics.fct_metric_daily where metric_id = 'orders'")
     first, last = row.fetchone()  # type: ignore[misc]
-    last = min(last, business_day(now, fleet.company.timezone) - DAY)
+    return first, min(last, business_day(now, fleet.company.timezone) - DAY)
+
+
+def panels(connection: psycopg.Connection[Any], fleet: Fleet, first: date, last: date) -> Iterator[Panel]:
+    """The watched metrics with a past, some at a time."""
+    from ops_platform.watch.store import metrics_watched, read_panel
+
     watched = [metric for metric in metrics_watched(connection) if metric.kind != "snapshot"]
-    breaches: Breaches = {}
     for start in range(0, len(watched), _AT_ONCE):
-        days = [first + DAY * place for place in range((last - first).days + 1)]
-        panel = read_panel(
-            connection, watched[start : start + _AT_ONCE], end=last, zone=fleet.company.timezone, judged_days=days,
-            window=len(days),
+        yield read_panel(
+            connection, watched[start : start + _AT_ONCE], end=last, zone=fleet.company.timezone, judged_days=(),
+            window=(last - first).days + 1,
         )  # fmt: skip
-        for key in panel.keys:
-            breaches[_key("metric", key.metric_id, key.dimension, key.dimension_value)] = set()
-        for each in _mornings(panel, WARM_UP_DAYS, now):
-            if each.found is Finding.BREACHED:
-                key = each.key
-                breaches[_key("metric", key.metric_id, key.dimension, key.dimension_value)].add(each.day)
-    return breaches, first, last
 
 
-def _mornings(panel: Panel, from_place: int, now: datetime) -> Iterator[Judgement]:
-    """Every day from a place on, judged from earlier days only. New levels are looked for every four weeks, not every
-    night as the platform does: each look takes in all that was before it, and there are two years of them."""
-    from ops_platform.watch.judge import judge, judgements
+def breaches_of(panel: Panel) -> Looks:
+    """Every day in breach from the end of the warm-up on, judged from earlier days only, with how near it stood.
+
+    New levels are looked for every four weeks, not every night as the platform does: each look takes in all that was
+    before it, and there are two years of them. A series is judged anew from each night on that found it a new level."""
+    from ops_platform.watch.judge import judge
     from ops_platform.watch.level_shift import LevelShift, find_shifts, through_shifts
 
-    def until(place: int) -> Panel:
-        return replace(
-            panel, days=panel.days[:place], values=panel.values[:, :place], weights=panel.weights[:, :place],
-            labels=panel.labels[:place],
-        )  # fmt: skip
-
     shifts: list[LevelShift] = []
-    for start in range(from_place, len(panel.days), _LEVELS_EVERY):
-        end = min(start + _LEVELS_EVERY, len(panel.days))
-        shifts += find_shifts(through_shifts(until(start), shifts))
-        yield from judgements(judge(through_shifts(until(end), shifts)), panel.days[start:end], now)
+    turns: dict[SeriesKey, list[tuple[int, int]]] = defaultdict(list)  # (night, how many shifts are known from it on)
+    for night in range(WARM_UP_DAYS, len(panel.days), _LEVELS_EVERY):
+        new = find_shifts(through_shifts(_only(panel, until=night), shifts))
+        shifts += new
+        for shift in new:
+            turns[shift.key].append((night, len(shifts)))
+    found: Looks = {_key("metric", key): {} for key in panel.keys}
+    version, rows = 0, list(range(len(panel.keys)))
+    while rows:
+        keys = [panel.keys[row] for row in rows]
+        known = [
+            shift
+            for place, shift in enumerate(shifts)
+            if shift.key in set(keys) and version and place < turns[shift.key][version - 1][1]
+        ]
+        judged = judge(through_shifts(_only(panel, rows=rows), known))
+        for row, key in enumerate(keys):
+            nights = turns[key]
+            start = nights[version - 1][0] if version else WARM_UP_DAYS
+            end = nights[version][0] if len(nights) > version else len(panel.days)
+            for place in range(start, end):
+                if judged.breached[row, place]:
+                    found[_key("metric", key)][panel.days[place]] = float(judged.closeness[row, place])
+        version += 1
+        rows = [row for row in rows if len(turns[panel.keys[row]]) >= version]
+    return found
+
+
+def _only(panel: Panel, *, rows: list[int] | None = None, until: int | None = None) -> Panel:
+    """The panel of some series, or of the days before a place."""
+    chosen = list(range(len(panel.keys))) if rows is None else rows
+    return replace(
+        panel, keys=tuple(panel.keys[row] for row in chosen), days=panel.days[:until],
+        values=panel.values[chosen, :until], weights=panel.weights[chosen, :until], labels=panel.labels[:until],
+    )  # fmt: skip
+
+
+def told(looks: Looks, policy: AlertPolicy) -> Breaches:
+    """The days on which a breach is told. A part whose whole is well is only told from the policy's multiple on."""
+    alone = float(policy.parts_alone_from)
+    return {
+        key: {
+            day
+            for day, closeness in days.items()
+            if key == _whole(key) or closeness >= alone or day in looks.get(_whole(key), {})
+        }
+        for key, days in looks.items()
+    }
 
 
 def replayed_rules(connection: psycopg.Connection[Any], fleet: Fleet, first: date, last: date) -> Breaches:
     """Days in breach of every subject of the rules that have a past."""
     from ops_platform.alerts.rules import rule_signals
-    from ops_platform.alerts.signal import Found
+    from ops_platform.watch.judgement import Finding
 
     snapshots = {
         name for (name,) in connection.execute("select metric_id from metrics.dim_metric where kind = 'snapshot'")
@@ -179,7 +225,7 @@ def replayed_rules(connection: psycopg.Connection[Any], fleet: Fleet, first: dat
     while day <= last:
         morning = datetime(day.year, day.month, day.day, 6, tzinfo=zone) + DAY
         for signal in rule_signals(connection, past, morning):
-            if signal.found is Found.BREACHED:
+            if signal.found is Finding.BREACHED:
                 breaches[_short(signal.subject.key)].add(day)
         day += DAY
     return breaches
@@ -188,12 +234,12 @@ def replayed_rules(connection: psycopg.Connection[Any], fleet: Fleet, first: dat
 def present_rules(connection: psycopg.Connection[Any], fleet: Fleet, now: datetime) -> Breaches:
     """What the rules find as of the clock, dated the day before."""
     from ops_platform.alerts.rules import rule_signals
-    from ops_platform.alerts.signal import Found
     from ops_platform.clock import business_day
+    from ops_platform.watch.judgement import Finding
 
     day = business_day(now, fleet.company.timezone) - DAY
     found = rule_signals(connection, fleet, now)
-    return {_short(signal.subject.key): {day} for signal in found if signal.found is Found.BREACHED}
+    return {_short(signal.subject.key): {day} for signal in found if signal.found is Finding.BREACHED}
 
 
 def score(
@@ -237,22 +283,48 @@ def score(
             else:
                 slow.append(f"{name}: {(days[0] - sighting.first).days} days")
     years = ((last - counted_from).days + 1) / 365.25
-    wholes = Counter({key: 0 for key in metrics if key.count(":") == 1})
-    parts = Counter({key: 0 for key in metrics if key.count(":") > 1})
+    by_metric: Breaches = defaultdict(set)
+    by_rule: Breaches = defaultdict(set)
     for key, breached in metrics.items():
-        for episode in _episodes(breached):
-            if not _explained(key, episode, incidents):
-                (wholes if key.count(":") == 1 else parts)[key] += 1
-    openings = Counter(key.split(":")[1] for key, breached in rules.items() for _ in _episodes(breached))
+        by_metric[_whole(key)] |= breached
+    for key, breached in rules.items():
+        by_rule[_whole(key)] |= breached
+    false = Counter(dict.fromkeys(by_metric, 0))
+    for key, breached in by_metric.items():
+        false[key] += sum(not _explained(key, episode, incidents) for episode in _episodes(breached))
+    # Rules find facts; only of those that tell incidents from chance an opening can be false.
+    telling = {_whole(subject) for incident in incidents for subject in _subjects(incident)}
+    rule_false = {
+        key.split(":")[1]: sum(not _explained_by(key, episode, incidents) for episode in _episodes(breached)) / years
+        for key, breached in sorted(by_rule.items())
+        if key in telling
+    }
     return Report(
         seed=seed, years=round(years, 2), planted=len(incidents), must_show=must_show, found=found, prompt=prompt,
-        must_be_prompt=must_be_prompt, metrics=len(wholes),
-        false_alerts=round(sum(wholes.values()) / max(len(wholes), 1) / years, 3), parts=len(parts),
-        parts_false_alerts=round(sum(parts.values()) / max(len(parts), 1) / years, 3), missed=missed, slow=slow,
-        not_shown=dict(not_shown),
-        noisiest=[(key, round(count / years, 2)) for key, count in (wholes + parts).most_common(25)],
-        rule_openings={name: round(count / years, 1) for name, count in openings.most_common()},
+        must_be_prompt=must_be_prompt, metrics=len(false),
+        false_alerts=round(sum(false.values()) / max(len(false), 1) / years, 3),
+        above_one={key: round(count / years, 2) for key, count in false.most_common() if count > years},
+        missed=missed, slow=slow, not_shown=dict(not_shown),
+        rule_false={name: round(rate, 2) for name, rate in rule_false.items()},
+        rule_openings={
+            key.split(":")[1]: round(len(_episodes(breached)) / years, 1) for key, breached in sorted(by_rule.items())
+        },
     )  # fmt: skip
+
+
+def _subjects(incident: Incident) -> tuple[str, ...]:
+    return () if incident.sighting is None else incident.sighting.subjects
+
+
+def _explained_by(key: str, episode: tuple[date, date], incidents: list[Incident]) -> bool:
+    """Whether something is planted on these days that shows in the rule."""
+    return any(
+        incident.sighting is not None
+        and any(_whole(subject) == key for subject in incident.sighting.subjects)
+        and episode[0] <= incident.sighting.touches_until
+        and episode[1] >= incident.start
+        for incident in incidents
+    )
 
 
 def _explained(key: str, episode: tuple[date, date], incidents: list[Incident]) -> bool:
@@ -277,8 +349,13 @@ def _episodes(days: set[date]) -> list[tuple[date, date]]:
     return found
 
 
-def _key(kind: str, name: str, dimension: str, value: str) -> str:
-    return f"{kind}:{name}" if dimension == "all" else f"{kind}:{name}:{dimension}:{value}"
+def _key(kind: str, key: SeriesKey) -> str:
+    return f"{kind}:{key}"
+
+
+def _whole(key: str) -> str:
+    """The whole of a part: `metric:orders` of `metric:orders:channel:web`."""
+    return ":".join(key.split(":")[:2])
 
 
 def _short(key: str) -> str:

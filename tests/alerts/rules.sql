@@ -1,18 +1,7 @@
--- A small warehouse by hand: what the rules of tests/alerts/test_rules.py look at, with figures anybody can check.
+-- A small warehouse by hand: what the rules of tests/alerts/test_rules.py look at beside the empty relations of
+-- tests/evidence/metrics.sql, with figures anybody can check.
 -- The morning is Friday 20 November 2026, 06:00 in New York; every sync started at 05:40.
 
-create schema if not exists marts;
-create schema if not exists metrics;
-
-create table metrics.dim_metric (
-    metric_id text primary key, label text, description text, unit text, direction text, aggregation text,
-    currency text, target numeric, minimum_effect numeric, owner text, division text, sources text[], in_pulse boolean,
-    kind text, required_sources text[]
-);
-create table metrics.fct_metric_daily (
-    metric_id text, date date, dimension text, dimension_value text, value numeric, numerator numeric,
-    denominator numeric, fresh_to timestamptz, tie_out text
-);
 create table marts.fct_stock (
     sku text, is_active boolean, days_of_supply numeric, severity text, reason text, sales numeric
 );

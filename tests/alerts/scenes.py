@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from ops_platform.alerts.announcement import Announcement, Composed
-from ops_platform.alerts.cycle import Outcome, handle
+from ops_platform.alerts.cycle import handle
 from ops_platform.alerts.grouping import Relations
-from ops_platform.alerts.signal import Found, Severity, Signal, Subject, SubjectKind
+from ops_platform.alerts.outcome import Outcome
+from ops_platform.alerts.signal import Severity, Signal, Subject, SubjectKind
 from ops_platform.fleet import Fleet, load_fleet
 from ops_platform.fleet.alert_policy import AlertPolicy
 from ops_platform.settings import PROJECT_ROOT, Settings
+from ops_platform.watch.judgement import Finding
 
 MONDAY = date(2026, 11, 2)
 MORNING = datetime(2026, 11, 3, 11, 0, tzinfo=UTC)  # 06:00 in New York on the Tuesday after
@@ -49,7 +51,7 @@ def signal(
     near = closeness if closeness is not None else default
     return Signal(
         subject=Subject(SubjectKind(kind), name, dimension, value),
-        found=Found(found),
+        found=Finding(found),
         period=MONDAY + day * DAY,
         observed_at=at or MORNING + day * DAY,
         label=name.replace("_", " ") + ("" if value == "all" else f" {value}"),

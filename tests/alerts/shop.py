@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ops_platform.alerts.signal import Signal
     from tests.delivery.sandboxed import Sandbox
 
-TOKEN, APP_TOKEN, SECRET = "xoxb-sandbox", "xapp-sandbox", "sandbox-signing-secret"
+TOKEN, APP_TOKEN, SECRET = "xoxb-sandbox", "xapp-sandbox", "5a4db0c5519a15ec2e7fa11ed0e5ca9e"
 TODAY = date(2026, 11, 3)
 COMPANY = fleet()
 

@@ -9,22 +9,22 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from ops_platform.alerts.announcement import Announcement, Incident, Kind, Silenced
 from ops_platform.alerts.composing import AlertComposer
 from ops_platform.alerts.evidence import bundle_of
-from ops_platform.alerts.signal import Found, Severity, Signal, Subject, SubjectKind
-from ops_platform.database.server import running_server
+from ops_platform.alerts.signal import Severity, Signal, Subject, SubjectKind
 from ops_platform.documents import html, markdown, slack, terminal
 from ops_platform.documents.alert import Standing, compose_alert
 from ops_platform.documents.model import Document, plain
 from ops_platform.evidence.model import Bundle, CompanyProfile, Division
 from ops_platform.evidence.store import load_bundle
+from ops_platform.watch.judgement import Finding
 from sandbox.slack.blocks import check_blocks
 from tests.alerts.scenes import MORNING, signal
 from tests.alerts.shop import sales
+from tests.database.fresh_database import fresh_database
 from tests.evidence.bundles import HOSTILE
 
 COMPANY = CompanyProfile("Northbeam", "America/New_York", "USD", (Division("sales", "Sales"),))
@@ -48,12 +48,8 @@ def said(kind: Kind, *signals: Signal, of: Incident | None = None, **more: Any) 
 @pytest.fixture(scope="module")
 def made(server_home: Path, migrated: str) -> Iterator[Any]:
     """Bundles of announcements, from a database that only is read."""
-    address = running_server(server_home)
-    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
-        maintenance.execute(f"create database documents_read template {migrated}".encode())
-        with psycopg.connect(address.url("documents_read"), options="-c timezone=UTC") as connection:
-            yield lambda announcement, link="": bundle_of(connection, announcement, COMPANY, link=link)
-        maintenance.execute(b"drop database documents_read with (force)")
+    with fresh_database(server_home, migrated, "documents_read") as connect, connect() as connection:
+        yield lambda announcement, link="": bundle_of(connection, announcement, COMPANY, link=link)
 
 
 def shown(bundle: Bundle, standing: Standing | None = None) -> str:
@@ -90,7 +86,7 @@ def test_where_no_money_is_known_that_is_said(made: Any) -> None:
 
 def test_a_failed_source_says_what_it_keeps_quiet(made: Any) -> None:
     source = Signal(
-        Subject(SubjectKind.SOURCE, "shopify.orders"), Found.BREACHED, date(2026, 11, 3), MORNING, "Shopify: orders",
+        Subject(SubjectKind.SOURCE, "shopify.orders"), Finding.BREACHED, date(2026, 11, 3), MORNING, "Shopify: orders",
         unit="hours", value=D("31.4"), expected_high=D(26), effect=D("5.4"), explanation="the last sync failed",
     )  # fmt: skip
     quiet = tuple(Silenced(f"metric:m{n}", f"Metric {n}") for n in range(7))

@@ -380,3 +380,66 @@ def test_a_worker_killed_anywhere_does_a_press_once(shop: Shop, failpoint: str, 
     shop.deliver()
     assert len(shop.replies(shop.message()["ts"])) == 1
     assert [state for state, _ in shop.presses()] == ["done"]
+
+
+# The doctor ---------------------------------------------------------------------------------------------------
+
+
+def rows(sandbox: Sandbox, **changes: Any) -> dict[str, Any]:
+    from ops_platform.commands.doctor import buttons_findings
+    from ops_platform.settings import Settings
+
+    given = {"slack_bot_token": TOKEN, "slack_base_url": sandbox.url, **changes}
+    return {one.check: one for one in buttons_findings(Settings(**given), 5)}
+
+
+@pytest.mark.parametrize(
+    ("token", "said", "to_do"),
+    [
+        ("xapp-sandbox", "gives an address", ""),
+        ("xoxb-sandbox", "begins with xapp-", "App-Level Tokens"),
+        ("xapp-sandbox-unscoped", "missing_scope", "connections:write"),
+        ("xapp-sandbox-revoked", "token_revoked", "make a new one"),
+        ("xapp-unknown", "invalid_auth", "make a new one"),
+    ],
+)
+def test_the_doctor_tries_socket_mode(sandbox: Sandbox, token: str, said: str, to_do: str) -> None:
+    found = rows(sandbox, slack_app_token=token)["slack socket mode"]
+    assert found.state == ("ok" if token == "xapp-sandbox" else "failed")
+    assert said in found.detail and to_do in found.advice
+    assert token == "xapp-sandbox" or token not in found.detail + found.advice
+    # Asking opens nothing.
+    assert rows(sandbox, slack_app_token=token)["slack socket mode"].detail == found.detail
+
+
+def test_a_slack_that_is_away_is_not_a_bad_token(sandbox: Sandbox) -> None:
+    found = rows(sandbox, slack_app_token="xapp-sandbox", slack_base_url="http://127.0.0.1:9")["slack socket mode"]
+    assert found.state == "failed" and "try again" in found.advice
+    sandbox.fault("slack", "error", "apps.connections.open", error="internal_error")
+    found = rows(sandbox, slack_app_token="xapp-sandbox")["slack socket mode"]
+    sandbox.calm()
+    assert found.state == "failed" and "internal_error" in found.detail and "try again" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        (SECRET, "as Slack's are"),
+        ("xoxb-123-456", "this is a token"),
+        (f" {SECRET}", "white space"),
+        ("aB3dEfGh1jKlMn0pQrStUvWx", "verification token"),
+        ("secret", "6 characters"),
+        (SECRET.upper(), "32 hexadecimal"),
+    ],
+)
+def test_the_doctor_knows_a_signing_secret_by_its_shape(sandbox: Sandbox, secret: str, said: str) -> None:
+    found = rows(sandbox, slack_signing_secret=secret)["slack signing secret"]
+    assert found.state == ("ok" if secret == SECRET else "failed")
+    assert said in found.detail and secret.strip() not in found.detail + found.advice
+    assert secret == SECRET or "Signing Secret" in found.advice
+
+
+def test_the_doctor_says_when_buttons_do_nothing(sandbox: Sandbox) -> None:
+    found = rows(sandbox)["slack buttons"]
+    assert found.state == "not connected" and "ops alert" in found.advice
+    assert rows(sandbox, slack_bot_token=None) == {}

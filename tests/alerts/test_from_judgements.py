@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ops_platform.alerts.from_judgements import judgement_signals
-from ops_platform.alerts.signal import Driver, Found, Severity
+from ops_platform.alerts.signal import Driver, Severity
+from ops_platform.watch.judgement import Finding
 from tests.alerts.scenes import DAY, MONDAY, MORNING, fleet, kinds, turn
 
 
@@ -66,7 +67,7 @@ def test_a_judgement_is_a_look_with_everything_it_says(warehouse: Any, judged: A
 
     whole, part = signals(warehouse, 0, explain=explain)
     assert (whole.subject.key, whole.label, whole.period) == ("metric:net_sales:all:all", "Net sales", MONDAY)
-    assert (whole.found, whole.severity, whole.effect_money) == (Found.BREACHED, Severity.ALERT, Decimal("-3999.90"))
+    assert (whole.found, whole.severity, whole.effect_money) == (Finding.BREACHED, Severity.ALERT, Decimal("-3999.90"))
     assert (whole.depends_on, whole.owner, whole.drivers) == (("shopify.orders",), "sales", drivers)
     assert (part.severity, part.label, part.drivers) == (Severity.WATCH, "Net sales (amazon)", ())
     assert asked == [("net_sales", MONDAY)]
@@ -77,7 +78,9 @@ def test_days_the_machine_missed_are_looked_at_and_history_is_not(warehouse: Any
         judged("net_sales", day, "breached")
     judged("net_sales", 0, "clear")
     first = signals(warehouse, 0)
-    assert [(one.period, one.found) for one in first] == [(MONDAY, Found.CLEAR)]  # what was before it began is history
+    assert [(one.period, one.found) for one in first] == [
+        (MONDAY, Finding.CLEAR)
+    ]  # what was before it began is history
     turn(warehouse, *first)
     # Two days off; in between something happened and went away.
     judged("net_sales", 1, "breached")
@@ -91,7 +94,7 @@ def test_days_the_machine_missed_are_looked_at_and_history_is_not(warehouse: Any
 def test_a_day_not_complete_hides_no_day_that_is(warehouse: Any, judged: Any) -> None:
     judged("net_sales", 0, "breached")
     judged("net_sales", 1, "unknown", reason="incomplete")
-    assert [(one.period, one.found) for one in signals(warehouse, 1)] == [(MONDAY, Found.BREACHED)]
+    assert [(one.period, one.found) for one in signals(warehouse, 1)] == [(MONDAY, Finding.BREACHED)]
 
 
 def test_a_day_without_anything_to_divide_is_no_look(warehouse: Any, judged: Any) -> None:
@@ -99,7 +102,7 @@ def test_a_day_without_anything_to_divide_is_no_look(warehouse: Any, judged: Any
     judged("refund_rate", 1, "unknown", reason="nothing_to_divide")
     judged("net_sales", 1, "unknown", reason="no_value")
     assert [(one.subject.name, one.found) for one in signals(warehouse, 1)] == [
-        ("refund_rate", Found.CLEAR), ("net_sales", Found.UNKNOWN),
+        ("refund_rate", Finding.CLEAR), ("net_sales", Finding.UNKNOWN),
     ]  # fmt: skip
 
 

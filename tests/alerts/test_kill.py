@@ -17,10 +17,11 @@ import pytest
 
 from tests.alerts.scenes import outbox
 from tests.alerts.victim import day
+from tests.database.fresh_database import dsn_of
 
 TRIALS = int(os.environ.get("OPS_KILL_TRIALS", "1"))
 SOURCE = Path(__file__).resolve().parents[2] / "ops_platform" / "alerts"
-MACHINE = ("cycle.py", "actions.py")
+MACHINE = ("cycle.py", "telling.py", "actions.py")
 POINTS = [
     "alerts.locked",
     "alerts.stepped",
@@ -41,8 +42,7 @@ PROCESSES.set_forkserver_preload(["psycopg", "ops_platform.delivery.outbox", "te
 
 @pytest.fixture
 def dsn(desk: Any) -> str:
-    with desk() as conn:
-        return f"host={conn.info.host} port={conn.info.port} dbname={conn.info.dbname} user={conn.info.user}"
+    return dsn_of(desk)
 
 
 def start(*arguments: Any) -> Any:

@@ -15,11 +15,12 @@ import pytest
 
 from ops_platform.alerts import receipts
 from ops_platform.alerts.announcement import Announcement, Composed
-from ops_platform.alerts.cycle import Outcome, handle
+from ops_platform.alerts.cycle import handle
 from ops_platform.alerts.gather import gather, relations
+from ops_platform.alerts.outcome import Outcome
 from ops_platform.fleet import Fleet
 from ops_platform.watch.tick import look
-from tests.alerts.test_rules import HOURS, OVERDUE, STOCK, fleet_of
+from tests.alerts.test_rules import HOURS, OVERDUE, STOCK, fill, fleet_of
 from tests.conftest import Connect
 
 ZONE = ZoneInfo("America/New_York")
@@ -38,7 +39,7 @@ def plain(connection: psycopg.Connection[Any], announcement: Announcement) -> Co
 def quiet(warehouse: Connect) -> Iterator[psycopg.Connection[Any]]:
     """Two metrics that go up and down with the week and by chance, a rule on each, and stock in good order."""
     with warehouse() as connection:
-        connection.execute((Path(__file__).parent / "rules.sql").read_bytes())
+        fill(connection)
         connection.execute("truncate metrics.fct_metric_daily, marts.fct_stock, marts.fct_late, marts.fct_gaps")
         connection.execute("delete from metrics.dim_metric where metric_id in ('roas', 'spend')")
         connection.execute("delete from ops.cursors where vendor = 'airtable'")

@@ -79,12 +79,27 @@ def test_a_failed_run_has_its_receipt_and_stays_failed(warehouse: Any) -> None:
 
 def test_a_run_that_said_something_or_could_not_is_not_silent(warehouse: Any) -> None:
     settle(warehouse, "said", messages=1)
-    settle(warehouse, "held", NOON + HOUR, held="Slack is not connected")
+    settle(warehouse, "held", NOON + HOUR, held={"muted": 2})
+    settle(warehouse, "part", NOON + 2 * HOUR, held={"part": 4})
     with warehouse() as connection:
         receipts.said(connection, "said", 2)
-        held, said = receipts.receipts(connection)
-    assert (said.messages, said.silent) == (3, False)
-    assert (held.messages, held.silent, held.error) == (0, False, "Slack is not connected")
+        receipts.hold(connection, "held", "undelivered", 1)
+        part, held, said = receipts.receipts(connection)
+    assert (said.messages, said.silent, said.held) == (3, False, {})
+    assert (held.messages, held.silent, held.held) == (0, False, {"muted": 2, "undelivered": 1})
+    assert part.silent  # what is too small to be told is nothing that was due
+
+
+def test_every_reason_that_holds_a_message_back_has_its_words() -> None:
+    from pathlib import Path
+
+    import ops_platform.alerts.owing as owing
+
+    folder = Path(owing.__file__).parent
+    source = "".join((folder / name).read_text() for name in ("owing.py", "telling.py"))
+    reasons = {"muted", "part", "interval", "snoozed", "inhibited", "storm"}
+    assert reasons < set(receipts.HELD)
+    assert all(f'"{reason}"' in source for reason in reasons)
 
 
 def test_a_killed_run_gets_its_receipt_from_outside_and_turns_the_job_once(warehouse: Any) -> None:
@@ -150,6 +165,8 @@ def test_a_week_says_what_silence_covered(warehouse: Any) -> None:
         "Silence covered 7 days: 7 of 14 runs had nothing to say; 1,680 looks, 1 out of order;"
         " closest: Orders at 50% of its limit"
     )
+    settle(warehouse, "held", NOON, held={"snoozed": 1}, job="inventory_watchdog", looks=None)
+    assert "; 1 held something back" in line(warehouse, monday, monday + timedelta(days=6))
     fail(warehouse, "pulse6", NOON)
     assert line(warehouse, monday, monday + timedelta(days=7)).endswith("; ⚠ 1 failed; ⚠ not every day has a receipt")
 

@@ -13,11 +13,13 @@ import pytest
 import yaml
 
 from ops_platform.alerts.rules import problems, rule_signals
-from ops_platform.alerts.signal import Found, Severity, Signal, Subject, SubjectKind
+from ops_platform.alerts.signal import Severity, Signal, Subject, SubjectKind
 from ops_platform.failures import ConfigurationError
 from ops_platform.fleet import Fleet, get_fleet, load_fleet
 from ops_platform.settings import Settings
+from ops_platform.watch.judgement import Finding
 from tests.conftest import Connect
+from tests.database.fresh_database import fresh_database
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 20, 11, tzinfo=UTC)
@@ -64,24 +66,24 @@ def fleet_of(tmp_path: Path, **rules: dict[str, Any]) -> Fleet:
     return load_fleet(path, Settings())
 
 
-@pytest.fixture(scope="module")
-def database(server_home: Path, migrated: str) -> Iterator[str]:
-    """One filled database for the file; each test's changes are rolled back."""
-    from ops_platform.database.server import running_server
+def fill(connection: psycopg.Connection[Any]) -> None:
+    """The small warehouse that the rules look at."""
+    for file in ("evidence/metrics.sql", "alerts/rules.sql"):
+        connection.execute((ROOT / "tests" / file).read_bytes())
 
-    address = running_server(server_home)
-    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
-        maintenance.execute(f"create database rules template {migrated}".encode())
-    with psycopg.connect(address.url("rules")) as connection:
-        connection.execute((Path(__file__).parent / "rules.sql").read_bytes())
-    yield address.url("rules")
-    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
-        maintenance.execute("drop database rules with (force)")
+
+@pytest.fixture(scope="module")
+def database(server_home: Path, migrated: str) -> Iterator[Connect]:
+    """One filled database for the file; each test's changes are rolled back."""
+    with fresh_database(server_home, migrated, "rules") as connect:
+        with connect() as connection:
+            fill(connection)
+        yield connect
 
 
 @pytest.fixture
-def filled(database: str) -> Iterator[psycopg.Connection[Any]]:
-    connection = psycopg.connect(database, options="-c timezone=UTC")
+def filled(database: Connect) -> Iterator[psycopg.Connection[Any]]:
+    connection = database()
     yield connection
     connection.rollback()
     connection.close()
@@ -100,10 +102,10 @@ def look(filled: psycopg.Connection[Any], tmp_path: Path) -> Callable[..., dict[
 def test_each_row_of_a_mart_is_a_subject_with_its_grade(look: Callable[..., dict[str, Signal]]) -> None:
     found = look(stock=STOCK)
     assert {
-        key: (signal.found, signal.severity) for key, signal in found.items() if signal.found is Found.BREACHED
+        key: (signal.found, signal.severity) for key, signal in found.items() if signal.found is Finding.BREACHED
     } == {
-        "threshold:stock:sku:A-1": (Found.BREACHED, Severity.CRITICAL),
-        "threshold:stock:sku:B-2": (Found.BREACHED, Severity.ALERT),
+        "threshold:stock:sku:A-1": (Finding.BREACHED, Severity.CRITICAL),
+        "threshold:stock:sku:B-2": (Finding.BREACHED, Severity.ALERT),
     }
     assert "threshold:stock:sku:X-9" not in found
     first = found["threshold:stock:sku:A-1"]
@@ -114,25 +116,25 @@ def test_each_row_of_a_mart_is_a_subject_with_its_grade(look: Callable[..., dict
     assert first.depends_on == ("netsuite.items",)
     assert first.explanation == "days of supply"
     # Covered by an order: whatever the days of supply say, it is clear, and nothing is near.
-    assert (found["threshold:stock:sku:C-3"].found, found["threshold:stock:sku:C-3"].closeness) == (Found.CLEAR, None)
+    assert (found["threshold:stock:sku:C-3"].found, found["threshold:stock:sku:C-3"].closeness) == (Finding.CLEAR, None)
     assert found["threshold:stock:sku:D-4"].closeness == Decimal("0.28")
-    assert found["threshold:stock:sku:E-5"].found is Found.CLEAR
+    assert found["threshold:stock:sku:E-5"].found is Finding.CLEAR
 
 
 def test_a_rule_over_all_rows_counts_them(look: Callable[..., dict[str, Signal]], filled: Any) -> None:
     three = look(late=LATE)["threshold:late:all:all"]
     assert (three.found, three.severity, three.value, three.effect_money) == (
-        Found.BREACHED, Severity.WATCH, 3, Decimal("60.5"),
+        Finding.BREACHED, Severity.WATCH, 3, Decimal("60.5"),
     )  # fmt: skip
     filled.execute("delete from marts.fct_late where order_name = '#3'")
     two = look(late=LATE)["threshold:late:all:all"]
-    assert (two.found, two.value, two.closeness) == (Found.CLEAR, 2, Decimal("0.6667"))
+    assert (two.found, two.value, two.closeness) == (Finding.CLEAR, 2, Decimal("0.6667"))
     filled.execute("insert into marts.fct_late values ('#9', 'critical', null)")
     worst = look(late=LATE)["threshold:late:all:all"]
     # One amount is unknown: so is the sum.
     assert (worst.severity, worst.value, worst.effect_money) == (Severity.CRITICAL, 3, None)
     filled.execute("delete from marts.fct_late")
-    assert look(late=LATE)["threshold:late:all:all"].found is Found.CLEAR
+    assert look(late=LATE)["threshold:late:all:all"].found is Finding.CLEAR
 
 
 def test_what_arrives_late_is_seen_within_the_days_looked_back(
@@ -140,18 +142,18 @@ def test_what_arrives_late_is_seen_within_the_days_looked_back(
 ) -> None:
     found = look(gap=GAP)["threshold:gap:all:all"]
     assert (found.found, found.value, found.period, found.since) == (
-        Found.BREACHED, -500, date(2026, 11, 19), date(2026, 11, 17),
+        Finding.BREACHED, -500, date(2026, 11, 19), date(2026, 11, 17),
     )  # fmt: skip
-    assert look(gap={**GAP, "lookback_days": 2})["threshold:gap:all:all"].found is Found.CLEAR
+    assert look(gap={**GAP, "lookback_days": 2})["threshold:gap:all:all"].found is Finding.CLEAR
     filled.execute("delete from marts.fct_gaps where date > '2026-11-16'")
-    assert look(gap=GAP)["threshold:gap:all:all"].found is Found.CLEAR, "no rows at all: nothing to look at"
+    assert look(gap=GAP)["threshold:gap:all:all"].found is Finding.CLEAR, "no rows at all: nothing to look at"
 
 
 def test_a_ratio_over_days_is_the_ratio_of_the_sums(look: Callable[..., dict[str, Signal]]) -> None:
     found = look(roas=ROAS)
     google, tiktok = found["threshold:roas:channel:Google"], found["threshold:roas:channel:TikTok"]
-    assert (google.found, google.value) == (Found.CLEAR, 2)
-    assert (tiktok.found, tiktok.value, tiktok.effect_money) == (Found.BREACHED, Decimal("0.75"), 200)
+    assert (google.found, google.value) == (Finding.CLEAR, 2)
+    assert (tiktok.found, tiktok.value, tiktok.effect_money) == (Finding.BREACHED, Decimal("0.75"), 200)
     assert (tiktok.expected_low, tiktok.effect, tiktok.unit) == (2, Decimal("-1.25"), "ratio")
     assert (tiktok.owner, tiktok.division, tiktok.depends_on) == ("marketing", "marketing", ("airtable.spend",))
     assert tiktok.explanation == "limit: below 2 over 2 days"
@@ -159,7 +161,7 @@ def test_a_ratio_over_days_is_the_ratio_of_the_sums(look: Callable[..., dict[str
 
 def test_a_small_amount_is_not_worth_a_word(look: Callable[..., dict[str, Signal]]) -> None:
     found = look(roas={**ROAS, "minimum_money": 200.01})["threshold:roas:channel:TikTok"]
-    assert (found.found, found.effect_money, found.closeness) == (Found.CLEAR, None, None)
+    assert (found.found, found.effect_money, found.closeness) == (Finding.CLEAR, None, None)
     assert "below the amount worth a word" in found.explanation
 
 
@@ -187,7 +189,7 @@ def test_an_unknown_metric_value_is_unknown_and_never_clear(
 ) -> None:
     filled.execute(change)
     for key, signal in look(hours=HOURS, roas=ROAS).items():
-        assert signal.found is Found.UNKNOWN, key
+        assert signal.found is Finding.UNKNOWN, key
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_a_mart_without_its_sources_is_unknown(
     filled.execute(change)
     still_open = Subject(SubjectKind.THRESHOLD, "stock", "sku", "A-1")
     found = look(still_open, stock=STOCK, late=LATE)
-    assert {signal.found for signal in found.values()} == {Found.UNKNOWN}
+    assert {signal.found for signal in found.values()} == {Finding.UNKNOWN}
     # Nobody can tell whether it is over.
     assert still_open.key not in found
 
@@ -222,8 +224,8 @@ def test_an_open_subject_that_is_no_longer_there_is_clear(look: Callable[..., di
     sold, dropped = Subject(SubjectKind.THRESHOLD, "stock", "sku", "Z-0"), Subject(SubjectKind.THRESHOLD, "removed")
     other = Subject(SubjectKind.METRIC, "stock")
     found = look(sold, dropped, other, stock=STOCK)
-    assert (found[sold.key].found, found[sold.key].explanation) == (Found.CLEAR, "no longer there")
-    assert (found[dropped.key].found, found[dropped.key].explanation) == (Found.CLEAR, "the rule was taken out")
+    assert (found[sold.key].found, found[sold.key].explanation) == (Finding.CLEAR, "no longer there")
+    assert (found[dropped.key].found, found[dropped.key].explanation) == (Finding.CLEAR, "the rule was taken out")
     assert other.key not in found
 
 
@@ -280,7 +282,7 @@ def test_changing_a_threshold_changes_the_finding(filled: Any, tmp_path: Path) -
     fleet = fleet_of(tmp_path, hours=HOURS)
     thresholds = {**fleet.thresholds, "fulfilment_warning_hours": fleet.thresholds["late_archived_days"]}
     looser = fleet.model_copy(update={"thresholds": thresholds})
-    assert rule_signals(filled, looser, NOW)[0].found is Found.CLEAR
+    assert rule_signals(filled, looser, NOW)[0].found is Finding.CLEAR
 
 
 # The shipped file ---------------------------------------------------------------------------------------------------
@@ -330,5 +332,5 @@ def test_before_the_first_build_nothing_is_wrong_with_the_rules(warehouse: Conne
     with warehouse() as connection:
         assert problems(connection, get_fleet()) == []
         found = rule_signals(connection, get_fleet(), NOW)
-    assert {signal.found for signal in found} == {Found.UNKNOWN}
+    assert {signal.found for signal in found} == {Finding.UNKNOWN}
     assert {signal.subject.name for signal in found} == set(get_fleet().alert_rules)

@@ -9,9 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from ops_platform.alerts.signal import Found, Severity, Signal, SubjectKind
+from ops_platform.alerts.signal import Severity, Signal, SubjectKind
 from ops_platform.alerts.sources import JobState, job_signals, source_signals, tie_out_signals
 from ops_platform.fleet import get_fleet
+from ops_platform.watch.judgement import Finding
 from tests.conftest import Connect
 
 NOW = datetime(2026, 11, 20, 11, tzinfo=UTC)
@@ -58,17 +59,17 @@ def test_a_stream_is_well_stale_failing_or_unknown(warehouse: Connect) -> None:
         synced(connection, "slack", "messages", "failed", 1)
         fresh(connection, "klaviyo", "events", 500)
         found = by_name(source_signals(connection, get_fleet(), NOW))
-    told = {name: (signal.found, signal.severity) for name, signal in found.items() if signal.found is Found.BREACHED}
+    told = {name: (signal.found, signal.severity) for name, signal in found.items() if signal.found is Finding.BREACHED}
     assert told == {
-        "shopify.products": (Found.BREACHED, Severity.WATCH),
-        "netsuite.items": (Found.BREACHED, Severity.ALERT),
-        "netsuite.accounts": (Found.BREACHED, Severity.CRITICAL),
-        "hubspot.deals": (Found.BREACHED, Severity.WATCH),
-        "slack.messages": (Found.BREACHED, Severity.ALERT),
+        "shopify.products": (Finding.BREACHED, Severity.WATCH),
+        "netsuite.items": (Finding.BREACHED, Severity.ALERT),
+        "netsuite.accounts": (Finding.BREACHED, Severity.CRITICAL),
+        "hubspot.deals": (Finding.BREACHED, Severity.WATCH),
+        "slack.messages": (Finding.BREACHED, Severity.ALERT),
     }
-    assert found["shopify.orders"].found is Found.CLEAR
+    assert found["shopify.orders"].found is Finding.CLEAR
     # Without credentials: neither an error nor healthy.
-    assert found["klaviyo.events"].found is Found.UNKNOWN
+    assert found["klaviyo.events"].found is Finding.UNKNOWN
     items = found["netsuite.items"]
     assert (items.value, items.expected_high, items.effect) == (27, 26, 1)
     assert items.closeness is not None and items.closeness > 1
@@ -88,7 +89,7 @@ def test_a_mended_stream_is_clear_again(warehouse: Connect) -> None:
         synced(connection, "shopify", "orders", "succeeded", 0.5)
         synced(connection, "shopify", "orders", "running", 0.1)
         (signal,) = source_signals(connection, get_fleet(), NOW)
-    assert (signal.found, signal.since) == (Found.CLEAR, None)
+    assert (signal.found, signal.since) == (Finding.CLEAR, None)
 
 
 def test_totals_that_differ_are_one_signal_an_entity(warehouse: Connect) -> None:
@@ -112,26 +113,26 @@ def test_totals_that_differ_are_one_signal_an_entity(warehouse: Connect) -> None
         found = {signal.subject.key: signal for signal in tie_out_signals(connection, get_fleet(), NOW)}
     orders = found["tie_out:shopify.orders:entity:orders"]
     assert (orders.found, orders.value, orders.effect_money, orders.since) == (
-        Found.BREACHED, -3, -25, date(2026, 11, 18),
+        Finding.BREACHED, -3, -25, date(2026, 11, 18),
     )  # fmt: skip
-    assert found["tie_out:shopify.orders:entity:refunds"].found is Found.CLEAR
+    assert found["tie_out:shopify.orders:entity:refunds"].found is Finding.CLEAR
     items = found["tie_out:netsuite.items:entity:items"]
-    assert (items.found, items.effect_money, items.since) == (Found.BREACHED, None, None)
-    assert found["tie_out:slack.messages:entity:messages"].found is Found.UNKNOWN
+    assert (items.found, items.effect_money, items.since) == (Finding.BREACHED, None, None)
+    assert found["tie_out:slack.messages:entity:messages"].found is Finding.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("state", "found", "severity"),
     [
-        (JobState("ops_pulse", "succeeded"), Found.CLEAR, None),
-        (JobState("ops_pulse", None), Found.UNKNOWN, None),
-        (JobState("ops_pulse", "failed", NOW, NOW - HOUR), Found.BREACHED, Severity.ALERT),
-        (JobState("ops_pulse", "failed", NOW, NOW - 30 * HOUR), Found.BREACHED, Severity.CRITICAL),
-        (JobState("ops_pulse", "succeeded", missed_ticks=1), Found.BREACHED, Severity.ALERT),
-        (JobState("ops_pulse", None, missed_ticks=2), Found.BREACHED, Severity.CRITICAL),
+        (JobState("ops_pulse", "succeeded"), Finding.CLEAR, None),
+        (JobState("ops_pulse", None), Finding.UNKNOWN, None),
+        (JobState("ops_pulse", "failed", NOW, NOW - HOUR), Finding.BREACHED, Severity.ALERT),
+        (JobState("ops_pulse", "failed", NOW, NOW - 30 * HOUR), Finding.BREACHED, Severity.CRITICAL),
+        (JobState("ops_pulse", "succeeded", missed_ticks=1), Finding.BREACHED, Severity.ALERT),
+        (JobState("ops_pulse", None, missed_ticks=2), Finding.BREACHED, Severity.CRITICAL),
     ],
 )
-def test_a_job_is_well_failing_late_or_unknown(state: JobState, found: Found, severity: Severity | None) -> None:
+def test_a_job_is_well_failing_late_or_unknown(state: JobState, found: Finding, severity: Severity | None) -> None:
     (signal,) = job_signals([state], get_fleet(), NOW)
     assert (signal.subject.kind, signal.found, signal.owner) == (SubjectKind.JOB, found, "coordinator")
     assert severity is None or signal.severity is severity

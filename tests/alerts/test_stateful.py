@@ -20,8 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ops_platform.alerts.actions import Action, Request, act
 from ops_platform.alerts.announcement import Announcement, Composed
-from ops_platform.alerts.cycle import Outcome, handle
+from ops_platform.alerts.cycle import handle
 from ops_platform.alerts.grouping import Relations
+from ops_platform.alerts.outcome import Outcome
 from ops_platform.alerts.signal import Signal, SubjectKind
 from ops_platform.failures import DataFailure
 from ops_platform.fleet import Fleet

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops_platform.delivery import State, find_row, undelivered
+from tests.database.fresh_database import dsn_of
 from tests.delivery.morning import POLICY, morning
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ PROCESSES.set_forkserver_preload(["psycopg", "slack_sdk", "tests.delivery.mornin
 
 @pytest.fixture
 def dsn(warehouse: Any) -> str:
-    with warehouse() as conn:
-        return f"host={conn.info.host} port={conn.info.port} dbname={conn.info.dbname} user={conn.info.user}"
+    return dsn_of(warehouse)
 
 
 def run(*arguments: Any) -> int | None:

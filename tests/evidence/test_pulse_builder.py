@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NEW_YORK = ZoneInfo("America/New_York")
 AS_OF = datetime(2026, 11, 20, 6, 0, tzinfo=NEW_YORK)
 FRESH = datetime(2026, 11, 20, 5, 40, tzinfo=NEW_YORK)
-SQL = (Path(__file__).parent / "warehouse.sql").read_text(encoding="utf-8")
+SQL = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("metrics.sql", "warehouse.sql"))
 COMPANY = CompanyProfile(
     name="Northlight Audio",
     timezone="America/New_York",

@@ -1,18 +1,7 @@
--- A small warehouse by hand: the relations evidence reads, with the columns it reads, and figures anybody can add up.
+-- A small warehouse by hand: the relations evidence reads beside those of metrics.sql, with the columns it reads, and
+-- figures anybody can add up.
 -- The morning is Friday 20 November 2026, 06:00 in New York; every sync started at 05:40.
 
-create schema if not exists marts;
-create schema if not exists metrics;
-
-create table metrics.dim_metric (
-    metric_id text primary key, label text, description text, unit text, direction text, aggregation text,
-    currency text, target numeric, minimum_effect numeric, owner text, division text, sources text[], in_pulse boolean,
-    kind text, required_sources text[]
-);
-create table metrics.fct_metric_daily (
-    metric_id text, date date, dimension text, dimension_value text, value numeric, numerator numeric,
-    denominator numeric, fresh_to timestamptz, tie_out text
-);
 create table marts.fct_business_health_daily (
     date date, score numeric, score_low numeric, score_high numeric, coverage numeric
 );

@@ -28,8 +28,8 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from jobs.receipts import RECEIPT_HOOKS
 from ops_platform.alerts import asset_freshness, receipts
-from ops_platform.alerts.signal import Found
 from ops_platform.settings import Environment
+from ops_platform.watch.judgement import Finding
 from sensors.failures import failures_sensor
 from sensors.freshness import Watched, freshness_sensor, states_in, watched_assets
 from tests.alerts.scenes import fleet
@@ -78,7 +78,7 @@ def look(sensor: SensorDefinition, instance: DagsterInstance, cursor: str | None
     return found, context.cursor
 
 
-def signals(here: Any, now: datetime | None = None) -> dict[str, tuple[Found, str]]:
+def signals(here: Any, now: datetime | None = None) -> dict[str, tuple[Finding, str]]:
     with here() as connection:
         found = asset_freshness.freshness_signals(connection, fleet(), now or datetime.now(UTC))
     return {signal.subject.value: (signal.found, signal.explanation) for signal in found}
@@ -98,12 +98,12 @@ def test_a_transition_is_told_once_and_so_is_the_way_back(here: Any, instance: D
     (asked,), _ = look(sensor, instance)
     assert isinstance(asked, RunRequest)
     assert isinstance(look(sensor, instance)[0][0], SkipReason)
-    assert signals(here)["warehouse"][0] is Found.BREACHED
-    assert signals(here)["delivery"][0] is Found.CLEAR
+    assert signals(here)["warehouse"][0] is Finding.BREACHED
+    assert signals(here)["delivery"][0] is Finding.CLEAR
     assert "raw" not in signals(here)
     judged(instance, SALES, FreshnessState.PASS)
     assert isinstance(look(sensor, instance)[0][0], RunRequest)
-    assert signals(here)["warehouse"] == (Found.CLEAR, "all 1 made in time")
+    assert signals(here)["warehouse"] == (Finding.CLEAR, "all 1 made in time")
 
 
 def test_what_was_never_judged_is_unknown(instance: DagsterInstance) -> None:
@@ -127,8 +127,8 @@ def test_a_look_that_is_old_proves_nothing_either(here: Any, instance: DagsterIn
     beat(instance)
     judged(instance, SALES, FreshnessState.PASS)
     look(freshness_sensor(Environment.DEMO, {SALES: WATCHED[SALES]}, "alerts"), instance)
-    assert signals(here)["warehouse"][0] is Found.CLEAR
-    assert signals(here, datetime.now(UTC) + timedelta(minutes=16))["warehouse"][0] is Found.UNKNOWN
+    assert signals(here)["warehouse"][0] is Finding.CLEAR
+    assert signals(here, datetime.now(UTC) + timedelta(minutes=16))["warehouse"][0] is Finding.UNKNOWN
 
 
 def test_what_is_no_longer_watched_is_forgotten(here: Any, instance: DagsterInstance) -> None:
@@ -172,6 +172,8 @@ def test_failing_is_told_once_and_recovery_once(here: Any, instance: DagsterInst
     assert isinstance(found[0], RunRequest)
     found, cursor = look(sensor, instance, cursor)  # the overlap sees it again
     assert isinstance(found[0], SkipReason)
+    with here() as connection:  # this one fails again, and had looked
+        looked(connection, "cccc" * 8)
     run(instance, "cccc", DagsterRunStatus.CANCELED)
     run(instance, "dddd", DagsterRunStatus.STARTED)
     found, cursor = look(sensor, instance, cursor)
@@ -184,6 +186,29 @@ def test_failing_is_told_once_and_recovery_once(here: Any, instance: DagsterInst
         (state,) = receipts.job_states(connection, {"ops_pulse": []}, datetime.now(UTC))
     assert kept == {"a": "succeeded", "b": "failed", "c": "failed", "e": "succeeded"}
     assert (state.last, state.failing_since) == ("succeeded", None)
+
+
+def looked(connection: Any, run_id: str) -> None:
+    now = datetime.now(UTC) - timedelta(minutes=1)
+    receipts.settle(
+        connection, run_id, "ops_pulse", bot=None, at=now, as_of=now, looks=receipts.Looks(210), messages=0,
+        freshness=receipts.Freshness(),
+    )  # fmt: skip
+
+
+def test_where_a_run_failed_before_it_looked_others_look_every_time(here: Any, instance: DagsterInstance) -> None:
+    sensor, cursor = failures_sensor(Environment.DEMO, "alerts"), None
+    for name in ("aaaa", "bbbb", "cccc"):
+        run(instance, name, DagsterRunStatus.FAILURE)
+        found, cursor = look(sensor, instance, cursor)
+        assert isinstance(found[0], RunRequest)
+        found, cursor = look(sensor, instance, cursor)
+        assert isinstance(found[0], SkipReason)
+    # The look itself does not ask for another one: that would never end.
+    run(instance, "dddd", DagsterRunStatus.FAILURE, "alerts")
+    assert isinstance(look(sensor, instance, cursor)[0][0], RunRequest)  # it turned
+    run(instance, "eeee", DagsterRunStatus.FAILURE, "alerts")
+    assert isinstance(look(sensor, instance, cursor)[0][0], SkipReason)
 
 
 def test_a_job_whose_first_word_is_a_failure_is_told(here: Any, instance: DagsterInstance) -> None:

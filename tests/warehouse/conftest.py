@@ -1,4 +1,4 @@
-"""Warehouses for the tests of this folder."""
+"""Warehouses for the tests of this folder, and the company whose records most of them hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from resources import hubspot
+from resources.http import HttpClient
+from sandbox.company import Company, generate
+from sandbox.company.crm import Crm, build_crm
+from sandbox.server import running
+from tests.connectors.conftest import NOW
 from tests.warehouse.dbt_warehouse import DBT_PROJECT, DbtWarehouse
+from tests.warehouse.landing import land_streams
 
 MakeWarehouse = Callable[..., DbtWarehouse]
 
@@ -28,3 +35,29 @@ def make_warehouse(server_home: Path, tmp_path_factory: pytest.TempPathFactory) 
     yield make
     for warehouse in made:
         warehouse.close()
+
+
+@pytest.fixture(scope="module")
+def company() -> Company:
+    """The company the sandbox tells of; a module with another clock makes its own."""
+    return generate(7, NOW)
+
+
+@pytest.fixture(scope="module")
+def crm(company: Company) -> Crm:
+    return company.part(build_crm)
+
+
+@pytest.fixture(scope="module")
+def crm_landed(make_warehouse: MakeWarehouse, tmp_path_factory: pytest.TempPathFactory) -> DbtWarehouse:
+    """A warehouse with every record of the company's CRM, and nothing built."""
+    from pydantic import SecretStr
+
+    made = make_warehouse()
+    made.clock(NOW)
+    with running(seed=7, clock=NOW, state=tmp_path_factory.mktemp("sandbox"), netsuite_key="ec") as sandbox:
+        http = HttpClient("hubspot", sandbox.url, sleep=lambda _: None)
+        source = hubspot.HubSpotSource(hubspot.HubSpotClient(http, SecretStr("pat-na1-sandbox")))
+        land_streams(made, "hubspot", source, source.streams, NOW)
+        source.close()
+    return made

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -210,6 +210,15 @@ class DbtWarehouse:
                 metric_id, dimension, value,
             )
         }  # fmt: skip
+
+    def candidate(self, metric_id: str, dimension: str = "all", value: str = "all") -> dict[date, Any]:
+        """What the metric's own file gives, by day: the days on which something was observed."""
+        return dict(
+            self.rows(
+                f"select date, value from candidate_metrics.{metric_id} where dimension = %s and dimension_value = %s",
+                dimension, value,
+            )
+        )  # fmt: skip
 
 
 def _state_of(project: Path) -> int:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -72,6 +73,17 @@ class Desk:
     def metric(self, name: str) -> Path:
         (file,) = (self.project / "dbt_project" / "models" / "metrics").glob(f"*/{name}.sql")
         return file
+
+    @contextmanager
+    def measuring(self, metric: str, column: str) -> Iterator[None]:
+        """The metric's file with another column than the net amount; it is put back."""
+        file = self.metric(metric)
+        before = file.read_text(encoding="utf-8")
+        try:
+            file.write_text(before.replace("'net_amount'", f"'{column}'"), encoding="utf-8")
+            yield
+        finally:
+            file.write_text(before, encoding="utf-8")
 
     def leftovers(self) -> list[Any]:
         return self.warehouse.rows(
@@ -148,10 +160,7 @@ def test_every_metric_is_listed_and_shown(published: Desk) -> None:
 
 @pytest.mark.slow
 def test_a_change_is_seen_before_it_is_published(published: Desk) -> None:
-    file = published.metric("net_sales")
-    before = file.read_text(encoding="utf-8")
-    try:
-        file.write_text(before.replace("'net_amount'", "'sales_amount'"), encoding="utf-8")
+    with published.measuring("net_sales", "sales_amount"):
         found = published.json("metric", "diff", "net_sales")
         (change,) = found["metrics"]
         assert (change["kind"], change["days"], change["first_day"], change["last_day"]) == (
@@ -165,20 +174,13 @@ def test_a_change_is_seen_before_it_is_published(published: Desk) -> None:
         assert published.warehouse.metric("net_sales")["2026-03-10"] == 70
         text = published.ops("metric", "diff", "net_sales").stdout
         assert "1 of 5 days" in text and "+30.00" in text and "nothing was published" in text
-    finally:
-        file.write_text(before, encoding="utf-8")
     assert published.json("metric", "diff")["changed"] is False
 
 
 @pytest.mark.slow
 def test_a_change_that_cannot_be_built_says_so_and_leaves_nothing(published: Desk) -> None:
-    file = published.metric("net_sales")
-    before = file.read_text(encoding="utf-8")
-    try:
-        file.write_text(before.replace("'net_amount'", "'no_such_column'"), encoding="utf-8")
+    with published.measuring("net_sales", "no_such_column"):
         assert "no_such_column" in published.ops("metric", "diff", "net_sales", ok=False).stderr
-    finally:
-        file.write_text(before, encoding="utf-8")
     assert published.leftovers() == []
 
 

@@ -13,9 +13,10 @@ from sandbox.company import generate
 from sandbox.company.catalogue import FBA
 from sandbox.company.marketplace import CANADA, build_marketplace
 from sandbox.company.model import Company
-from tests.connectors.conftest import World, read, started
+from tests.connectors.conftest import World, started
 from tests.warehouse.conftest import MakeWarehouse
 from tests.warehouse.dbt_warehouse import STREAMS, DbtWarehouse
+from tests.warehouse.landing import land_streams
 
 CLOCK = datetime(2025, 4, 20, 11, tzinfo=UTC)
 SEED = 7
@@ -50,21 +51,9 @@ def warehouse(world: World, make_warehouse: MakeWarehouse) -> DbtWarehouse:
     made = make_warehouse()
     made.clock(CLOCK)
     for vendor, source in (("shopify", world.shopify()), ("netsuite", world.netsuite()), ("amazon", world.amazon())):
-        for name in STREAMS[vendor]:
-            if name in source.streams:
-                payloads = read(source, name, now=CLOCK).payloads
-                made.land(vendor, name, payloads.values(), CLOCK, ids=payloads)
+        land_streams(made, vendor, source, (name for name in STREAMS[vendor] if name in source.streams), CLOCK)
     made.build("--select", *(f"+{name}" for name in CHOSEN), *METRICS, "--indirect-selection", "cautious")
     return made
-
-
-def values(warehouse: DbtWarehouse, metric: str, dimension: str = "all", value: str = "all") -> dict[date, Decimal]:
-    return dict(
-        warehouse.rows(
-            f"select date, value from candidate_metrics.{metric} where dimension = %s and dimension_value = %s",
-            dimension, value,
-        )
-    )  # fmt: skip
 
 
 def test_an_order_that_two_systems_know_counts_once(warehouse: DbtWarehouse, company: Company) -> None:
@@ -77,7 +66,7 @@ def test_an_order_that_two_systems_know_counts_once(warehouse: DbtWarehouse, com
         )
     )
     assert counted == {"shop": len(mirrored)}
-    assert sum(values(warehouse, "marketplace_orders_unknown_to_shop").values()) == 0
+    assert sum(warehouse.candidate("marketplace_orders_unknown_to_shop").values()) == 0
 
 
 def test_amazon_and_the_shop_agree_on_what_both_sold(warehouse: DbtWarehouse, company: Company) -> None:
@@ -99,7 +88,7 @@ def test_a_channel_that_breaks_down_is_seen(warehouse: DbtWarehouse, company: Co
     assert drops
     for drop in drops:
         channel = drop.entity.removeprefix("channel:")
-        mix = values(warehouse, "channel_mix", "channel", channel)
+        mix = warehouse.candidate("channel_mix", "channel", channel)
         days = [drop.start + timedelta(days=n) for n in range((drop.end - drop.start).days + 1)]
         before = [day for day in (drop.start - timedelta(days=n) for n in range(1, 29)) if day in mix]
         during = sum((mix.get(day, Decimal(0)) for day in days), Decimal(0)) / len(days)
@@ -145,11 +134,11 @@ def test_the_first_month_of_a_cohort_holds_every_customer(warehouse: DbtWarehous
 
 def test_orders_with_a_code_are_those_of_the_company(warehouse: DbtWarehouse, company: Company) -> None:
     coded = sum(any(code for code in order.discount_codes) for order in company.orders if not order.test)
-    assert sum(values(warehouse, "promo_orders").values()) == coded > 100
+    assert sum(warehouse.candidate("promo_orders").values()) == coded > 100
 
 
 def test_invoices_to_dealers_are_a_channel_of_their_own(warehouse: DbtWarehouse, company: Company) -> None:
-    assert sum(values(warehouse, "b2b_sales").values()) == warehouse.one(
+    assert sum(warehouse.candidate("b2b_sales").values()) == warehouse.one(
         "select sum(revenue) from intermediate.int_erp_transactions"
         " where transaction_type in ('CustInvc', 'CustCred') and shop_order_name is null"
     )
@@ -159,7 +148,7 @@ def test_invoices_to_dealers_are_a_channel_of_their_own(warehouse: DbtWarehouse,
 def test_a_warehouse_that_stops_shipping_is_seen(warehouse: DbtWarehouse, company: Company) -> None:
     waves = [each for each in company.incidents if each.kind == "late_wave"]
     assert waves
-    late = values(warehouse, "orders_shipped_late")
+    late = warehouse.candidate("orders_shipped_late")
     for wave in waves:
         after = sum(late.get(wave.start + timedelta(days=n), Decimal(0)) for n in range(3, 16))
         before = sum(late.get(wave.start - timedelta(days=n), Decimal(0)) for n in range(1, 14))
@@ -168,7 +157,7 @@ def test_a_warehouse_that_stops_shipping_is_seen(warehouse: DbtWarehouse, compan
 
 def test_stock_at_amazon_is_what_can_be_sold_or_is_held(warehouse: DbtWarehouse, company: Company) -> None:
     held = sum(each.fulfillable + each.reserved for each in build_marketplace(company).stock)
-    assert list(values(warehouse, "fba_units").values()) == [held]
+    assert list(warehouse.candidate("fba_units").values()) == [held]
     assert any(level.location_id == FBA.id for level in company.inventory_levels)
 
 

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from sandbox.company.generate import generate
-from tests.connectors.conftest import World, read, started
+from tests.connectors.conftest import World, started
 from tests.warehouse.conftest import MakeWarehouse
 from tests.warehouse.dbt_warehouse import DbtWarehouse
+from tests.warehouse.landing import land_streams
 
 # After an order posted twice, a day with orders never posted and a day posted late; seven days before them are quiet.
 CLOCK = datetime(2025, 3, 20, 11, tzinfo=UTC)
@@ -33,9 +34,7 @@ def warehouse(world: World, make_warehouse: MakeWarehouse) -> DbtWarehouse:
         ("shopify", world.shopify(), ("shop", "orders")),
         ("netsuite", world.netsuite(), ("transactions", "transaction_lines")),
     ):
-        for name in names:
-            payloads = read(source, name, now=CLOCK).payloads
-            made.land(vendor, name, payloads.values(), CLOCK, ids=payloads)
+        land_streams(made, vendor, source, names, CLOCK)
     made.build("--select", f"+{DIFFERENCES}", "--indirect-selection", "cautious")
     return made
 

@@ -16,9 +16,10 @@ from sandbox.company.issues import APP, OPERATIONS, build_issues
 from sandbox.company.model import Company, Incident
 from sandbox.company.planted import planted
 from sandbox.company.worktables import worktables_of
-from tests.connectors.conftest import World, read, started
+from tests.connectors.conftest import World, started
 from tests.warehouse.conftest import MakeWarehouse
 from tests.warehouse.dbt_warehouse import DbtWarehouse
+from tests.warehouse.landing import land_streams
 
 # After the app's outage and import and the careless milestone; the goods of the untrue work order are still to come.
 CLOCK = datetime(2025, 1, 8, 11, tzinfo=UTC)
@@ -56,23 +57,9 @@ def warehouse(world: World, make_warehouse: MakeWarehouse) -> DbtWarehouse:
         ("airtable", world.airtable(), ("projects",)),
         ("github", world.github(), ("issues", "milestones")),
     ):  # fmt: skip
-        for name in names:
-            payloads = read(source, name, now=CLOCK).payloads
-            made.land(vendor, name, payloads.values(), CLOCK, ids=payloads)
+        land_streams(made, vendor, source, names, CLOCK)
     made.build("--select", *SELECTED, "--indirect-selection", "cautious")
     return made
-
-
-def days_of(
-    warehouse: DbtWarehouse, metric: str, dimension: str = "all", value: str = "all"
-) -> dict[date, Decimal | None]:
-    """What a metric's own file gives: the days on which something was observed."""
-    return dict(
-        warehouse.rows(
-            f"select date, value from candidate_metrics.{metric} where dimension = %s and dimension_value = %s",
-            dimension, value,
-        )
-    )  # fmt: skip
 
 
 def incident(company: Company, kind: str) -> Incident:
@@ -83,8 +70,8 @@ def incident(company: Company, kind: str) -> Incident:
 
 
 def test_receivables_are_the_invoices_not_paid_yet(warehouse: DbtWarehouse, company: Company) -> None:
-    found = days_of(warehouse, "receivables_open")
-    overdue = days_of(warehouse, "receivables_overdue")
+    found = warehouse.candidate("receivables_open")
+    overdue = warehouse.candidate("receivables_overdue")
     for day in (TODAY, TODAY - timedelta(days=20), date(2024, 12, 5)):
         owed = late = Decimal(0)
         for each in company.b2b_invoices:
@@ -112,28 +99,28 @@ def test_days_outstanding_are_debts_by_turnover(warehouse: DbtWarehouse, company
         for each in company.b2b_invoices
         if TODAY - timedelta(days=90) < each.invoice_date <= TODAY
     )
-    owed = days_of(warehouse, "receivables_open")[TODAY]
+    owed = warehouse.candidate("receivables_open")[TODAY]
     assert owed is not None
-    assert days_of(warehouse, "days_sales_outstanding")[TODAY] == round(owed * 90 / billed, 8)
+    assert warehouse.candidate("days_sales_outstanding")[TODAY] == round(owed * 90 / billed, 8)
 
 
 def test_payables_are_bills_until_they_are_due(warehouse: DbtWarehouse) -> None:
     """Bills are paid on their due day: nothing is overdue at the clock."""
     owed, bills = warehouse.rows("select sum(open_amount), count(*) from candidate_marts.fct_payables_open")[0]
-    assert bills > 0 and days_of(warehouse, "payables_open")[TODAY] == owed
-    assert days_of(warehouse, "payables_overdue").get(TODAY, 0) == 0
+    assert bills > 0 and warehouse.candidate("payables_open")[TODAY] == owed
+    assert warehouse.candidate("payables_overdue").get(TODAY, 0) == 0
 
 
 def test_cash_is_what_the_bank_was_posted(warehouse: DbtWarehouse, company: Company) -> None:
-    balances = days_of(warehouse, "cash_balance")
-    flows = days_of(warehouse, "net_cash_flow")
+    balances = warehouse.candidate("cash_balance")
+    flows = warehouse.candidate("net_cash_flow")
     assert balances[TODAY] == sum((value for value in flows.values() if value is not None), Decimal(0))
-    assert days_of(warehouse, "cash_balance", "account", "Money Market")[TODAY] == 150_000
+    assert warehouse.candidate("cash_balance", "account", "Money Market")[TODAY] == 150_000
     assert set(balances) == {TODAY - timedelta(days=back) for back in range((TODAY - min(balances)).days + 1)}
-    opex = days_of(warehouse, "opex", "account", "Payroll")
+    opex = warehouse.candidate("opex", "account", "Payroll")
     assert opex[date(2024, 12, 31)] == opex[date(2024, 12, 15)] == 36_750
-    assert days_of(warehouse, "opex", "account", "Interest Expense") == {}
-    deposited = days_of(warehouse, "opex", "account", "Card and Marketplace Fees")
+    assert warehouse.candidate("opex", "account", "Interest Expense") == {}
+    deposited = warehouse.candidate("opex", "account", "Card and Marketplace Fees")
     assert len(deposited) > 50 and all(value is not None and value >= 0 for value in deposited.values())
 
 
@@ -142,9 +129,9 @@ def test_margin_and_invoices_are_those_of_the_books(warehouse: DbtWarehouse, com
     for each in company.b2b_invoices:
         if each.kind == "invoice":
             invoiced[each.invoice_date] += each.net
-    found = days_of(warehouse, "erp_invoice_revenue")
+    found = warehouse.candidate("erp_invoice_revenue")
     assert {day: value for day, value in found.items() if value} == dict(invoiced)
-    margin, cogs = days_of(warehouse, "gross_margin"), days_of(warehouse, "cogs")
+    margin, cogs = warehouse.candidate("gross_margin"), warehouse.candidate("cogs")
     revenue = dict(warehouse.rows("select date, revenue from candidate_marts.fct_erp_revenue_daily"))
     summed = {day: value + (cogs[day] or 0) for day, value in margin.items() if value is not None}
     # A day of credits alone has no revenue and no margin.
@@ -159,7 +146,7 @@ def test_signups_and_sessions_are_those_of_customers(warehouse: DbtWarehouse, co
     usage = company.part(build_app_usage)
     customers = {user.id: user for user in usage.users if user.role == "customer"}
     signed_up = Counter(company.business_day(user.created_at) for user in customers.values())
-    found = days_of(warehouse, "signups")
+    found = warehouse.candidate("signups")
     assert {day: int(count) for day, count in found.items() if count} == dict(signed_up)
     used: dict[date, set[int]] = defaultdict(set)
     begun: Counter[date] = Counter()
@@ -167,11 +154,11 @@ def test_signups_and_sessions_are_those_of_customers(warehouse: DbtWarehouse, co
         if session.user_id in customers:
             used[company.business_day(session.started_at)].add(session.user_id)
             begun[company.business_day(session.started_at)] += 1
-    assert days_of(warehouse, "sessions") == begun
+    assert warehouse.candidate("sessions") == begun
     for day in (date(2024, 11, 20), date(2024, 12, 31), TODAY):
         for metric, span in (("active_users_daily", 1), ("active_users_weekly", 7), ("active_users_monthly", 30)):
             seen = set().union(*(used[day - timedelta(days=back)] for back in range(span)))
-            assert days_of(warehouse, metric)[day] == len(seen), (metric, day)
+            assert warehouse.candidate(metric)[day] == len(seen), (metric, day)
 
 
 def test_monthly_revenue_is_the_price_of_what_is_paid_for(warehouse: DbtWarehouse, company: Company) -> None:
@@ -182,7 +169,7 @@ def test_monthly_revenue_is_the_price_of_what_is_paid_for(warehouse: DbtWarehous
             if each.status != "trialing" and company.business_day(each.trial_ends_at) <= day
             and (each.canceled_at is None or company.business_day(each.canceled_at) > day)
         ]  # fmt: skip
-        assert days_of(warehouse, "subscribers")[day] == len(paying) > 0
+        assert warehouse.candidate("subscribers")[day] == len(paying) > 0
         dollars = warehouse.one(
             "select sum(mrr) from candidate_marts.fct_subscriptions"
             " where currency = 'USD' and paid_from <= %s and (ended_day is null or ended_day > %s)", day, day,
@@ -192,36 +179,36 @@ def test_monthly_revenue_is_the_price_of_what_is_paid_for(warehouse: DbtWarehous
             for each in paying if each.currency == "USD"
         )  # fmt: skip
         assert dollars == told
-    levels = days_of(warehouse, "mrr")
+    levels = warehouse.candidate("mrr")
     moved = sum(
         sign * (value or 0)
         for metric, sign in (
             ("new_mrr", 1), ("reactivation_mrr", 1), ("expansion_mrr", 1), ("contraction_mrr", -1), ("churned_mrr", -1),
         )
-        for value in days_of(warehouse, metric).values()
+        for value in warehouse.candidate(metric).values()
     )  # fmt: skip
     assert levels[TODAY] == moved
-    churn = days_of(warehouse, "subscriber_churn_rate")[TODAY]
+    churn = warehouse.candidate("subscriber_churn_rate")[TODAY]
     assert churn is not None and 0 <= churn < Decimal("0.5")
-    conversion = [value for value in days_of(warehouse, "signup_to_subscription_conversion").values() if value]
+    conversion = [value for value in warehouse.candidate("signup_to_subscription_conversion").values() if value]
     assert conversion and all(0 < value <= 1 for value in conversion)
 
 
 def test_the_outage_of_the_app_shows(warehouse: DbtWarehouse, company: Company) -> None:
     day = incident(company, "app_login_outage").start
-    sessions = days_of(warehouse, "sessions")
+    sessions = warehouse.candidate("sessions")
     around = [sessions.get(day + timedelta(days=offset)) or 0 for offset in range(-7, 8) if offset]
     assert (sessions.get(day) or 0) < Decimal("0.6") * sum(around, Decimal(0)) / len(around)
-    tickets = days_of(warehouse, "app_tickets_opened")
+    tickets = warehouse.candidate("app_tickets_opened")
     assert (tickets[day] or 0) >= 12 > 3 * max(tickets.get(day - timedelta(days=back)) or 0 for back in (1, 2, 3))
-    assert (days_of(warehouse, "app_tickets_opened", "priority", "urgent")[day] or 0) >= 12
+    assert (warehouse.candidate("app_tickets_opened", "priority", "urgent")[day] or 0) >= 12
 
 
 def test_imported_users_whom_the_shop_does_not_know_show(warehouse: DbtWarehouse, company: Company) -> None:
     orphans = incident(company, "app_orphans")
     named = orphans.expected["users"].split(",")
-    assert days_of(warehouse, "app_users_unknown_to_shop") == {orphans.start: len(named)}
-    assert days_of(warehouse, "signups", "source", "import")[orphans.start] == len(named)
+    assert warehouse.candidate("app_users_unknown_to_shop") == {orphans.start: len(named)}
+    assert warehouse.candidate("signups", "source", "import")[orphans.start] == len(named)
     listed = {user for (user,) in warehouse.rows("select user_id from candidate_marts.fct_app_unknown_customers")}
     assert listed == set(named)
 
@@ -232,9 +219,9 @@ def test_imported_users_whom_the_shop_does_not_know_show(warehouse: DbtWarehouse
 def test_projects_past_due_and_red_are_told(warehouse: DbtWarehouse, company: Company) -> None:
     open_ones = [each for each in worktables_of(company).projects if each.status not in ("Done", "Cancelled")]
     late = [each for each in open_ones if each.due_on is not None and each.due_on < TODAY]
-    assert days_of(warehouse, "projects_open") == {TODAY: len(open_ones)}
-    assert days_of(warehouse, "projects_overdue") == {TODAY: len(late)} and late
-    red = days_of(warehouse, "projects_red")[TODAY]
+    assert warehouse.candidate("projects_open") == {TODAY: len(open_ones)}
+    assert warehouse.candidate("projects_overdue") == {TODAY: len(late)} and late
+    red = warehouse.candidate("projects_red")[TODAY]
     long_late = [each for each in late if each.due_on is not None and (TODAY - each.due_on).days > 7]
     assert red is not None and len(long_late) <= red < len(open_ones)
     lights = warehouse.rows(
@@ -254,12 +241,12 @@ def test_issues_are_counted_and_take_their_time(warehouse: DbtWarehouse, company
         and (each.closed_at is None or company.business_day(each.closed_at) > day)
     )  # fmt: skip
     for repo in (APP, OPERATIONS):
-        assert days_of(warehouse, "issues_open", "repository", repo)[day] == still_open[repo] > 0
+        assert warehouse.candidate("issues_open", "repository", repo)[day] == still_open[repo] > 0
     opened = Counter(company.business_day(each.created_at) for _, each in issues)
-    assert days_of(warehouse, "issues_opened") == opened
+    assert warehouse.candidate("issues_opened") == opened
     closed = Counter(company.business_day(each.closed_at) for _, each in issues if each.closed_at is not None)
-    assert days_of(warehouse, "issues_closed") == closed
-    assert all(value is not None and value >= 0 for value in days_of(warehouse, "issue_cycle_days").values())
+    assert warehouse.candidate("issues_closed") == closed
+    assert all(value is not None and value >= 0 for value in warehouse.candidate("issue_cycle_days").values())
 
 
 def test_the_work_order_that_is_not_true_shows(warehouse: DbtWarehouse, company: Company) -> None:
@@ -269,12 +256,12 @@ def test_the_work_order_that_is_not_true_shows(warehouse: DbtWarehouse, company:
         " from candidate_marts.fct_work_orders_untrue"
     )
     assert rows == [(untrue.expected["issue"], untrue.expected["purchase_order"], untrue.start)]
-    assert days_of(warehouse, "work_orders_untrue") == {untrue.start: 1}
+    assert warehouse.candidate("work_orders_untrue") == {untrue.start: 1}
 
 
 def test_the_milestone_closed_too_early_shows(warehouse: DbtWarehouse, company: Company) -> None:
     early = incident(company, "milestone_untrue")
-    assert days_of(warehouse, "milestones_closed_too_early") == {early.start: 1}
+    assert warehouse.candidate("milestones_closed_too_early") == {early.start: 1}
     left = len(early.expected["issues"].split(","))
     assert warehouse.rows(
         "select closed_day, issues_open from candidate_marts.fct_milestones where is_closed_too_early"
@@ -323,4 +310,4 @@ def test_a_day_later_the_parts_that_were_built_anew_make_the_whole(world: World,
     whole = {name: sorted(warehouse.rows(f"select to_jsonb(t)::text from {name} as t")) for name in tables}
     assert [name for name in tables if in_parts[name] != whole[name]] == []
     assert len(tables) > 20
-    assert set(days_of(warehouse, "projects_open")) == {TODAY, TODAY + timedelta(days=1)}
+    assert set(warehouse.candidate("projects_open")) == {TODAY, TODAY + timedelta(days=1)}

@@ -3,50 +3,21 @@ number is the company's own."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
-from resources import hubspot
-from resources.http import HttpClient
-from sandbox.company import Company, generate
+from sandbox.company import Company
 from sandbox.company.crm import Crm, build_crm
-from sandbox.server import running
-from tests.warehouse.conftest import MakeWarehouse
+from tests.connectors.conftest import NOW
 from tests.warehouse.dbt_warehouse import DbtWarehouse
 
-NOW = datetime(2024, 12, 5, 11, tzinfo=UTC)
-
 
 @pytest.fixture(scope="module")
-def company() -> Company:
-    return generate(7, NOW)
-
-
-@pytest.fixture(scope="module")
-def crm(company: Company) -> Crm:
-    return company.part(build_crm)
-
-
-@pytest.fixture(scope="module")
-def staged(make_warehouse: MakeWarehouse, tmp_path_factory: pytest.TempPathFactory) -> DbtWarehouse:
-    from pydantic import SecretStr
-
-    warehouse = make_warehouse()
-    warehouse.clock(NOW)
-    with running(seed=7, clock=NOW, state=tmp_path_factory.mktemp("sandbox"), netsuite_key="ec") as sandbox:
-        http = HttpClient("hubspot", sandbox.url, sleep=lambda _: None)
-        source = hubspot.HubSpotSource(hubspot.HubSpotClient(http, SecretStr("pat-na1-sandbox")))
-        for name, stream in source.streams.items():
-            found = {
-                record.id: record.payload for page in source.pages(stream, None, now=NOW) for record in page.records
-            }
-            warehouse.land("hubspot", name, found.values(), NOW, ids=found)
-        source.close()
+def staged(crm_landed: DbtWarehouse) -> DbtWarehouse:
     # With its unit tests.
-    warehouse.dbt("build", "--select", "path:models/staging/hubspot")
-    return warehouse
+    crm_landed.dbt("build", "--select", "path:models/staging/hubspot")
+    return crm_landed
 
 
 def test_records_are_those_of_the_company(staged: DbtWarehouse, crm: Crm) -> None:

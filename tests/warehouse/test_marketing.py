@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from sandbox.company import generate
 from sandbox.company.campaigns import campaigns_of, mailed_orders
 from sandbox.company.catalogue import ZONE
 from sandbox.company.model import Company, Incident
@@ -59,20 +58,6 @@ def warehouse(landed: dict[str, dict[str, dict[str, Any]]], make_warehouse: Make
     return made
 
 
-@pytest.fixture(scope="module")
-def company() -> Company:
-    return generate(7, NOW)
-
-
-def metric(warehouse: DbtWarehouse, name: str, dimension: str = "all", value: str = "all") -> dict[date, Any]:
-    return dict(
-        warehouse.rows(
-            f"select date, value from candidate_metrics.{name} where dimension = %s and dimension_value = %s",
-            dimension, value,
-        )
-    )  # fmt: skip
-
-
 def incident(company: Company, kind: str) -> Incident:
     """The latest one of its kind that has begun."""
     return [each for each in planted(company) if each.kind == kind and each.start <= TODAY][-1]
@@ -86,16 +71,16 @@ def test_media_is_what_was_entered(warehouse: DbtWarehouse, company: Company) ->
     told: Counter[date] = Counter()
     for each in worktables_of(company).media:
         told[each.day] += each.spend  # type: ignore[assignment]
-    assert {day: value for day, value in metric(warehouse, "ad_spend").items() if value is not None} == told
+    assert {day: value for day, value in warehouse.candidate("ad_spend").items() if value is not None} == told
     # Entered at six in the morning: yesterday's spend is known to a sync at six in New York, today's is not.
     assert max(told) == TODAY - timedelta(days=2) or TODAY - timedelta(days=1) in told
 
 
 def test_spend_that_brings_nothing_shows(warehouse: DbtWarehouse, company: Company) -> None:
     barren = incident(company, "spend_without_conversion")
-    spend = metric(warehouse, "spend_without_conversion", "channel", BARREN_CHANNEL)
+    spend = warehouse.candidate("spend_without_conversion", "channel", BARREN_CHANNEL)
     for day in days_of(barren):
-        assert spend[day] >= 30 and metric(warehouse, "roas", "channel", BARREN_CHANNEL)[day] == 0
+        assert spend[day] >= 30 and warehouse.candidate("roas", "channel", BARREN_CHANNEL)[day] == 0
     flagged = warehouse.rows(
         "select date from candidate_marts.fct_paid_media_daily where channel = %s and is_barren", BARREN_CHANNEL
     )
@@ -110,8 +95,8 @@ def test_a_price_cut_shows(warehouse: DbtWarehouse, company: Company) -> None:
         cut.expected["competitor"], cut.expected["sku"],
     )  # fmt: skip
     assert any(cut.start <= day <= cut.end and share == Decimal("-0.3") and under for day, share, under in moves)
-    assert metric(warehouse, "competitor_price_cuts")[moves[0][0]] >= 1
-    undercuts = metric(warehouse, "competitor_undercuts", "competitor", cut.expected["competitor"])
+    assert warehouse.candidate("competitor_price_cuts")[moves[0][0]] >= 1
+    undercuts = warehouse.candidate("competitor_undercuts", "competitor", cut.expected["competitor"])
     assert undercuts[cut.start + timedelta(days=7)] >= 1
 
 
@@ -122,7 +107,7 @@ def test_the_calendar_misses_what_was_planted(warehouse: DbtWarehouse, company: 
             "select campaign_name, sent_day from candidate_marts.fct_campaigns where calendar_status = %s", status
         )
         assert {name for name, _ in found} == names != set()
-        by_day = metric(warehouse, "campaigns_off_calendar", "calendar_status", status)
+        by_day = warehouse.candidate("campaigns_off_calendar", "calendar_status", status)
         assert by_day == Counter(day for _, day in found)
 
 
@@ -131,10 +116,10 @@ def test_orders_lost_and_doubled_on_the_way_to_the_mail_system_show(warehouse: D
     web = {order.id for order in company.orders if order.channel == "web"}
     mailed = {order.id: order.created_at.astimezone(ZONE).date() for order in mailed_orders(company)}
     missing, doubled = incident(company, "mail_events_missing"), incident(company, "mail_events_doubled")
-    coverage = metric(warehouse, "email_order_coverage")
+    coverage = warehouse.candidate("email_order_coverage")
     assert coverage[missing.start] == 0
     assert min(value for day, value in coverage.items() if day not in (missing.start, TODAY)) > Decimal("0.8")
-    twice = metric(warehouse, "email_orders_doubled")
+    twice = warehouse.candidate("email_orders_doubled")
     assert twice[doubled.start] == sum(1 for each in story.doubled if mailed[each] == doubled.start and each in web)
     assert sum(twice.values()) == twice[doubled.start]
 
@@ -160,14 +145,14 @@ def test_campaigns_bring_what_the_company_says(warehouse: DbtWarehouse, company:
         assert code == sent[key].discount_code
         assert (openers is None) == (channel == "sms") and clickers <= delivered
         assert rate is None or 0 < rate < 1
-    assert sum(metric(warehouse, "campaigns_sent").values()) == len(sent)
-    whole = metric(warehouse, "email_open_rate")
+    assert sum(warehouse.candidate("campaigns_sent").values()) == len(sent)
+    whole = warehouse.candidate("email_open_rate")
     assert all(rate is None or Decimal("0.2") < rate < Decimal("0.7") for rate in whole.values())
 
 
 def test_the_account_at_risk_and_listings_show(warehouse: DbtWarehouse, company: Company) -> None:
     assert incident(company, "account_at_risk").end >= TODAY
-    assert metric(warehouse, "marketplace_account_at_risk")[TODAY] == 1
+    assert warehouse.candidate("marketplace_account_at_risk")[TODAY] == 1
     assert warehouse.one(
         "select bad_metrics from candidate_marts.fct_marketplace_account_health where date = %s", TODAY
     ) == ["validTrackingRate"]
@@ -176,10 +161,10 @@ def test_the_account_at_risk_and_listings_show(warehouse: DbtWarehouse, company:
         for each in planted(company)
         if each.kind == "listing_suppressed" and each.start <= TODAY <= each.end
     }
-    assert metric(warehouse, "suppressed_listings") == {TODAY: len(suppressed)}
+    assert warehouse.candidate("suppressed_listings") == {TODAY: len(suppressed)}
     found = warehouse.rows("select distinct sku from candidate_marts.fct_listing_issues_open where is_suppressing")
     assert {f"sku:{sku}" for (sku,) in found} == suppressed
-    assert metric(warehouse, "listings_with_errors")[TODAY] >= 1
+    assert warehouse.candidate("listings_with_errors")[TODAY] >= 1
 
 
 def test_work_that_waits_is_listed(warehouse: DbtWarehouse, company: Company) -> None:
@@ -190,8 +175,8 @@ def test_work_that_waits_is_listed(warehouse: DbtWarehouse, company: Company) ->
     overdue = sum(1 for e in told.content if e.title in open_items and e.status not in ("Published", "Dropped")
                   and e.publish_at is not None and e.publish_at < NOW)  # fmt: skip
     assert sum(1 for _, late, _ in rows if late) == overdue
-    assert metric(warehouse, "content_items_overdue") == {TODAY: overdue}
-    late = metric(warehouse, "samples_overdue")
+    assert warehouse.candidate("content_items_overdue") == {TODAY: overdue}
+    late = warehouse.candidate("samples_overdue")
     for day in (TODAY, TODAY - timedelta(days=9)):
         assert late.get(day, 0) == sum(
             1
@@ -206,15 +191,15 @@ def test_work_that_waits_is_listed(warehouse: DbtWarehouse, company: Company) ->
 def test_reviews_and_ranks_are_those_of_the_tables(warehouse: DbtWarehouse, company: Company) -> None:
     told = worktables_of(company)
     days = Counter(each.written_at.astimezone(ZONE).date() for each in told.reviews)
-    assert metric(warehouse, "reviews") == days
+    assert warehouse.candidate("reviews") == days
     low = Counter(each.written_at.astimezone(ZONE).date() for each in told.reviews if each.rating <= 2)
-    assert {day: value for day, value in metric(warehouse, "low_reviews").items() if value} == low
+    assert {day: value for day, value in warehouse.candidate("low_reviews").items() if value} == low
     monday = date(2024, 12, 2)
     places = [each.position or 101 for each in told.rankings if each.checked_on == monday]
     for day in (monday, TODAY):
-        assert metric(warehouse, "average_search_rank")[day] == round(Decimal(sum(places)) / len(places), 8)
+        assert warehouse.candidate("average_search_rank")[day] == round(Decimal(sum(places)) / len(places), 8)
         top = sum(1 for place in places if place <= 10)
-        assert metric(warehouse, "search_top10_share")[day] == round(Decimal(top) / len(places), 8)
+        assert warehouse.candidate("search_top10_share")[day] == round(Decimal(top) / len(places), 8)
     assert warehouse.one("select count(*) from candidate_marts.fct_search_rankings_latest") == len(places)
 
 

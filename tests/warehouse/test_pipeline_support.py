@@ -3,21 +3,17 @@ and what was planted shows."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from resources import hubspot
-from resources.http import HttpClient
-from sandbox.company import Company, generate
-from sandbox.company.crm import OPEN_STAGES, Crm, CrmDeal, build_crm
-from sandbox.server import running
-from tests.warehouse.conftest import MakeWarehouse
+from sandbox.company import Company
+from sandbox.company.crm import OPEN_STAGES, Crm, CrmDeal
+from tests.connectors.conftest import NOW
 from tests.warehouse.dbt_warehouse import DbtWarehouse
 
-NOW = datetime(2024, 12, 5, 11, tzinfo=UTC)
 ZONE = ZoneInfo("America/New_York")
 PARTS = (
     "+path:models/metrics/pipeline", "+path:models/metrics/support", "+path:models/marts/pipeline",
@@ -26,32 +22,9 @@ PARTS = (
 
 
 @pytest.fixture(scope="module")
-def company() -> Company:
-    return generate(7, NOW)
-
-
-@pytest.fixture(scope="module")
-def crm(company: Company) -> Crm:
-    return company.part(build_crm)
-
-
-@pytest.fixture(scope="module")
-def warehouse(make_warehouse: MakeWarehouse, tmp_path_factory: pytest.TempPathFactory) -> DbtWarehouse:
-    from pydantic import SecretStr
-
-    made = make_warehouse()
-    made.clock(NOW)
-    with running(seed=7, clock=NOW, state=tmp_path_factory.mktemp("sandbox"), netsuite_key="ec") as sandbox:
-        http = HttpClient("hubspot", sandbox.url, sleep=lambda _: None)
-        source = hubspot.HubSpotSource(hubspot.HubSpotClient(http, SecretStr("pat-na1-sandbox")))
-        for name, stream in source.streams.items():
-            found = {
-                record.id: record.payload for page in source.pages(stream, None, now=NOW) for record in page.records
-            }
-            made.land("hubspot", name, found.values(), NOW, ids=found)
-        source.close()
-    made.build("--indirect-selection", "buildable", "--select", *PARTS)
-    return made
+def warehouse(crm_landed: DbtWarehouse) -> DbtWarehouse:
+    crm_landed.build("--indirect-selection", "buildable", "--select", *PARTS)
+    return crm_landed
 
 
 def living(crm: Crm) -> list[CrmDeal]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.connectors.conftest import NOW, World, read, started
+from tests.connectors.conftest import NOW, World, started
 from tests.warehouse.conftest import MakeWarehouse
 from tests.warehouse.dbt_warehouse import DbtWarehouse
+from tests.warehouse.landing import land_streams
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +21,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def warehouse(own: World, make_warehouse: MakeWarehouse) -> DbtWarehouse:
     made = make_warehouse()
     made.clock(NOW)
-    for name in own.slack().streams:
-        payloads = read(own.slack(), name).payloads
-        made.land("slack", name, payloads.values(), NOW, ids=payloads)
+    land_streams(made, "slack", own.slack(), own.slack().streams, NOW)
     made.dbt(
         "build", "--select", "+int_slack_awaiting_answer", "int_partner_questions", "--indirect-selection", "cautious"
     )

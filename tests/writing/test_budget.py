@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from ops_platform.failures import ConfigurationError, OpsError
 from ops_platform.fleet.model import ModelPrice
 from ops_platform.writing.budget import Allowance, BudgetExceededError, TokenBudget, Usage
+from tests.database.fresh_database import dsn_of
 
 HAIKU = "claude-haiku-5-5"
 PRICE = ModelPrice(input=Decimal(1), output=Decimal(5), cache_read=Decimal("0.1"), cache_write=Decimal("1.25"))
@@ -213,9 +214,7 @@ def _reserve_and_die(dsn: str, point: str) -> None:
 def test_a_crash_before_the_commit_reserves_nothing_and_one_after_it_keeps_counting(
     budget: TokenBudget, warehouse: Any
 ) -> None:
-    with warehouse() as conn:
-        info = conn.info
-        dsn = f"host={info.host} port={info.port} dbname={info.dbname} user={info.user}"
+    dsn = dsn_of(warehouse)
     processes = multiprocessing.get_context("forkserver")
     for point, expected in (("budget.reserved", 0), ("", 6_000)):
         child = processes.Process(target=_reserve_and_die, args=(dsn, point))

@@ -1,0 +1,46 @@
+"""A database of a test's own, for as long as the test needs it, and how another process reaches it.
+
+Belongs here: making the copy, opening connections to it, dropping it. Does not belong here: the server and the
+migrated database that is copied (`tests.conftest`), what a test fills it with.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+if TYPE_CHECKING:
+    from tests.conftest import Connect
+
+
+@contextmanager
+def fresh_database(home: Path, template: str, purpose: str) -> Iterator[Connect]:
+    """A copy of `template` on the server at `home`, named after its purpose; gives a function that opens connections
+    to it. Dropped at the end, whoever is still connected."""
+    from ops_platform.database.server import running_server
+
+    address = running_server(home)
+    name = f"{purpose}_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
+        maintenance.execute(f"create database {name} template {template}".encode())
+
+    def connect() -> psycopg.Connection[Any]:
+        return psycopg.connect(address.url(name), options="-c timezone=UTC")
+
+    try:
+        yield connect
+    finally:
+        with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
+            maintenance.execute(f"drop database {name} with (force)".encode())
+
+
+def dsn_of(connect: Connect) -> str:
+    """Where the database is, for a process that cannot be handed `connect`."""
+    with connect() as connection:
+        info = connection.info
+        return f"host={info.host} port={info.port} dbname={info.dbname} user={info.user}"
