@@ -96,12 +96,12 @@ def new_metric(
         for column in ratio:
             _known(columns, column, mart, numbers=True)
         _dated(columns, mart)
-        body = f"daily_ratio(ref('{mart}'), 'daily.{ratio[0]}', 'daily.{ratio[1]}'{listed})"
+        body = f"daily_ratio('{mart}', 'daily.{ratio[0]}', 'daily.{ratio[1]}'{listed})"
         aggregation, of = "ratio", f"{_words(ratio[0])} divided by {_words(ratio[1])}"
         unit = unit or ("money" if _is_money(ratio[0]) else "ratio")
     elif count_by is not None:
         _known(columns, count_by, mart)
-        body = f"daily_count(ref('{mart}'), '{count_by}'{listed})"
+        body = f"daily_count('{mart}', '{count_by}'{listed})"
         aggregation, of = "sum", f"Rows of {mart} on the day in {count_by}"
         unit = unit or "count"
     else:
@@ -115,7 +115,7 @@ def new_metric(
                 f"sums {measure}, the first number of {mart}; others: {', '.join(others) or 'none'} (--measure)"
             )
         _known(columns, measure, mart, numbers=True)
-        body = f"daily_sum(ref('{mart}'), '{measure}'{listed})"
+        body = f"daily_sum('{mart}', '{measure}'{listed})"
         aggregation, of = "sum", f"The sum of {_words(measure)}"
         unit = unit or ("money" if _is_money(measure) else "count")
     sources, why = _sources(manifest, node, streams_of)

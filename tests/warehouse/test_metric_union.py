@@ -14,7 +14,7 @@ from tests.warehouse.conftest import MakeWarehouse
 from tests.warehouse.dbt_warehouse import DBT_PROJECT
 from tests.warehouse.payloads import line, order
 
-NEW_METRIC = "{{ daily_sum(ref('fct_sales_daily'), 'cancelled_orders', dimensions=['channel']) }}\n"
+NEW_METRIC = "{{ daily_sum('fct_sales_daily', 'cancelled_orders', dimensions=['channel']) }}\n"
 NEW_DESCRIPTION = """
 version: 2
 models:

@@ -152,6 +152,20 @@ def test_what_is_computed_in_parts_can_be(manifest: dict[str, Any]) -> None:
             assert "in_scope" in node["raw_code"] or "live_rows" in node["raw_code"], node["name"]
 
 
+def test_a_metric_hands_on_the_changes_of_what_it_reads(manifest: dict[str, Any]) -> None:
+    """Else every change below it would have the whole history of all metrics computed anew."""
+    models = {node["unique_id"]: node for node in nodes(manifest, "model")}
+    metrics = [node for node in models.values() if layer(node) == "metrics" and "metric" in node["config"]["meta"]]
+    (observed,) = (node for node in models.values() if node["name"] == "int_metric_observed")
+    seen_to = set(observed["config"]["changed_by"])
+    assert len(metrics) > 150
+    for node in metrics:
+        said = set(node["config"].get("changed_by") or {})
+        read = {models[parent]["name"] for parent in node["depends_on"]["nodes"] if parent in models}
+        assert said <= read, f"{node['name']} waits for {said - read}, which it does not read"
+        assert read <= said | seen_to, f"{node['name']} does not say by which column {read - said - seen_to} changes it"
+
+
 def test_layers_read_downwards(manifest: dict[str, Any]) -> None:
     """Raw is read by staging alone (a test may compare with it); staging reads nothing above it."""
     models = {node["unique_id"]: node for node in nodes(manifest, "model")}

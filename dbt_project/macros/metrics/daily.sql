@@ -2,11 +2,14 @@
 The shapes most metrics have, so that a metric's file says only what it counts. Each gives the columns every metric
 has: date, dimension, dimension_value, value, numerator, denominator. The row of a whole day has dimension and
 dimension_value 'all'.
+
+The table is given by name, for `changed_by`: when dbt reads the project, a ref() handed to a macro still goes by the
+name of the metric that asks.
 -#}
 
 {#- A sum of a daily mart's measure. Unknown (NULL) as soon as one of the amounts is. -#}
-{% macro daily_sum(relation, measure, dimensions=[], where='true') -%}
-    {{- config(changed_by={relation.identifier: 'date'}) -}}
+{% macro daily_sum(table, measure, dimensions=[], where='true') -%}
+    {{- config(changed_by={table: 'date'}) -}}
     select
         daily.date,
         dimensions.dimension,
@@ -14,7 +17,7 @@ dimension_value 'all'.
         {{ complete_sum('daily.' ~ measure) }}::numeric as value,
         {{ complete_sum('daily.' ~ measure) }}::numeric as numerator,
         null::numeric as denominator
-    from {{ relation }} as daily
+    from {{ ref(table) }} as daily
     {{ by_dimension(dimensions) }}
     where {{ where }}
     group by daily.date, dimensions.dimension, dimensions.dimension_value
@@ -22,8 +25,8 @@ dimension_value 'all'.
 
 {#- One measure divided by another. NULL where there is nothing to divide by; both parts are kept, so that a longer
     period is the ratio of the sums, never a mean of ratios. -#}
-{% macro daily_ratio(relation, numerator, denominator, dimensions=[], where='true') -%}
-    {{- config(changed_by={relation.identifier: 'date'}) -}}
+{% macro daily_ratio(table, numerator, denominator, dimensions=[], where='true') -%}
+    {{- config(changed_by={table: 'date'}) -}}
     select
         daily.date,
         dimensions.dimension,
@@ -31,15 +34,15 @@ dimension_value 'all'.
         round({{ complete_sum(numerator) }}::numeric / nullif({{ complete_sum(denominator) }}, 0), 8) as value,
         {{ complete_sum(numerator) }}::numeric as numerator,
         {{ complete_sum(denominator) }}::numeric as denominator
-    from {{ relation }} as daily
+    from {{ ref(table) }} as daily
     {{ by_dimension(dimensions) }}
     where {{ where }}
     group by daily.date, dimensions.dimension, dimensions.dimension_value
 {%- endmacro %}
 
 {#- A count of rows on the day a column names. -#}
-{% macro daily_count(relation, day, dimensions=[], where='true') -%}
-    {{- config(changed_by={relation.identifier: day}) -}}
+{% macro daily_count(table, day, dimensions=[], where='true') -%}
+    {{- config(changed_by={table: day}) -}}
     select
         daily.{{ day }} as date,
         dimensions.dimension,
@@ -47,26 +50,30 @@ dimension_value 'all'.
         count(*)::numeric as value,
         count(*)::numeric as numerator,
         null::numeric as denominator
-    from {{ relation }} as daily
+    from {{ ref(table) }} as daily
     {{ by_dimension(dimensions) }}
     where {{ where }} and daily.{{ day }} is not null
     group by daily.{{ day }}, dimensions.dimension, dimensions.dimension_value
 {%- endmacro %}
 
-{#- A measure of the stock snapshots: the picture each build kept of its own day. -#}
-{% macro stock_snapshot(measure) -%}
-    {{- config(changed_by={'int_stock_snapshots': 'snapshot_day'}) -}}
+{#- A measure of a table of snapshots: the picture each build kept of its own day. A ratio (`is_ratio`) has its parts
+    in the table; every other measure is a number that stands for itself. -#}
+{% macro daily_snapshot(table, measure, is_ratio=false) -%}
+    {{- config(changed_by={table: 'snapshot_day'}) -}}
     select
         snapshots.snapshot_day as date,
         snapshots.dimension,
         snapshots.dimension_value,
-        case
-            when snapshots.denominator is null then snapshots.numerator
-            else round(snapshots.numerator / nullif(snapshots.denominator, 0), 8)
-        end as value,
+        {% if is_ratio -%}
+        round(snapshots.numerator / nullif(snapshots.denominator, 0), 8) as value,
         snapshots.numerator,
         snapshots.denominator
-    from {{ ref('int_stock_snapshots') }} as snapshots
+        {%- else -%}
+        snapshots.numerator as value,
+        snapshots.numerator,
+        null::numeric as denominator
+        {%- endif %}
+    from {{ ref(table) }} as snapshots
     where snapshots.measure = '{{ measure }}'
 {%- endmacro %}
 

@@ -40,13 +40,7 @@ attained as (
         weights.metric_id,
         coalesce(weights.weight, 0) as nominal_weight,
         inputs.input_value,
-        case
-            -- greatest() and least() pass over a NULL; an unknown input must stay unknown.
-            when inputs.input_value is not null and weights.component is not null
-                then round(
-                    least(greatest((inputs.input_value - weights.poor) / (weights.good - weights.poor), 0), 1), 6
-                )
-        end as known_attainment
+        {{ attainment('inputs.input_value', 'weights') }} as known_attainment
     from mornings
     cross join components
     left join {{ ref('business_health_weights') }} as weights

@@ -60,13 +60,7 @@ attained as (
         weights.label,
         coalesce(weights.weight, 0) as nominal_weight,
         seen.input_value,
-        case
-            -- greatest() and least() pass over a NULL; an unknown input must stay unknown.
-            when seen.input_value is not null and weights.component is not null
-                then round(
-                    least(greatest((seen.input_value - weights.poor) / (weights.good - weights.poor), 0), 1), 6
-                )
-        end as known_attainment
+        {{ attainment('seen.input_value', 'weights') }} as known_attainment
     from days
     inner join components on days.score = components.score
     left join {{ ref('score_weights') }} as weights

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_app_activity_daily'), 'active_users_month') }}
+{{ daily_sum('fct_app_activity_daily', 'active_users_month') }}

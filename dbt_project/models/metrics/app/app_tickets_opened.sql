@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_app_tickets_daily'), 'opened', dimensions=['category', 'priority']) }}
+{{ daily_sum('fct_app_tickets_daily', 'opened', dimensions=['category', 'priority']) }}

@@ -1,1 +1,1 @@
-{{ daily_count(ref('fct_app_unknown_customers'), 'signup_day', dimensions=['source']) }}
+{{ daily_count('fct_app_unknown_customers', 'signup_day', dimensions=['source']) }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_mrr_daily'), 'mrr', dimensions=['plan']) }}
+{{ daily_sum('fct_mrr_daily', 'mrr', dimensions=['plan']) }}

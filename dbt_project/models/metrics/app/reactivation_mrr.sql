@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_subscribers_daily'), 'reactivation_mrr') }}
+{{ daily_sum('fct_subscribers_daily', 'reactivation_mrr') }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_app_sessions_daily'), 'sessions', dimensions=['platform']) }}
+{{ daily_sum('fct_app_sessions_daily', 'sessions', dimensions=['platform']) }}

@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_signups_daily'), 'daily.converted_signups', 'daily.matured_signups', dimensions=['source']) }}
+{{ daily_ratio('fct_signups_daily', 'daily.converted_signups', 'daily.matured_signups', dimensions=['source']) }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_signups_daily'), 'signups', dimensions=['source']) }}
+{{ daily_sum('fct_signups_daily', 'signups', dimensions=['source']) }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_subscribers_daily'), 'subscribers_churned') }}
+{{ daily_sum('fct_subscribers_daily', 'subscribers_churned') }}

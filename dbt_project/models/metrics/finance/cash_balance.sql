@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_cash_daily'), 'balance', dimensions=['account']) }}
+{{ daily_sum('fct_cash_daily', 'balance', dimensions=['account']) }}

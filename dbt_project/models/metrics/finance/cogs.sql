@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_gross_margin_daily'), 'cogs', dimensions=['document_type']) }}
+{{ daily_sum('fct_gross_margin_daily', 'cogs', dimensions=['document_type']) }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_erp_revenue_daily'), 'orders') }}
+{{ daily_sum('fct_erp_revenue_daily', 'orders') }}

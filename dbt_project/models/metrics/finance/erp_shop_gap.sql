@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_erp_shop_reconciliation'), 'gap_amount') }}
+{{ daily_sum('fct_erp_shop_reconciliation', 'gap_amount') }}

@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_erp_revenue_daily'), 'daily.revenue - daily.cogs', 'daily.revenue') }}
+{{ daily_ratio('fct_erp_revenue_daily', 'daily.revenue - daily.cogs', 'daily.revenue') }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_opex_daily'), 'amount', dimensions=['account'], where='daily.is_operating') }}
+{{ daily_sum('fct_opex_daily', 'amount', dimensions=['account'], where='daily.is_operating') }}

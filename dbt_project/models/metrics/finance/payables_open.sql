@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_ageing_daily'), 'amount', dimensions=['bucket'], where="daily.side = 'payable'") }}
+{{ daily_sum('fct_ageing_daily', 'amount', dimensions=['bucket'], where="daily.side = 'payable'") }}

@@ -1,5 +1,5 @@
 {{ daily_sum(
-    ref('fct_ageing_daily'),
+    'fct_ageing_daily',
     'amount',
     dimensions=['bucket'],
     where="daily.side = 'receivable' and daily.is_overdue",

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_order_backlog_daily'), 'orders') }}
+{{ daily_sum('fct_order_backlog_daily', 'orders') }}

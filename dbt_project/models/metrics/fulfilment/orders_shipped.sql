@@ -1,1 +1,1 @@
-{{ daily_count(ref('fct_orders'), 'ship_day') }}
+{{ daily_count('fct_orders', 'ship_day') }}

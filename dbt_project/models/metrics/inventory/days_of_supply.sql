@@ -1,1 +1,1 @@
-{{ stock_snapshot('days_of_supply') }}
+{{ daily_snapshot('int_stock_snapshots', 'days_of_supply', is_ratio=true) }}

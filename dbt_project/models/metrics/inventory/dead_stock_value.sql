@@ -1,1 +1,1 @@
-{{ stock_snapshot('dead_stock_value') }}
+{{ daily_snapshot('int_stock_snapshots', 'dead_stock_value') }}

@@ -1,1 +1,1 @@
-{{ stock_snapshot('fba_units') }}
+{{ daily_snapshot('int_stock_snapshots', 'fba_units') }}

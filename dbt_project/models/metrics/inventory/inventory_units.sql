@@ -1,1 +1,1 @@
-{{ stock_snapshot('inventory_units') }}
+{{ daily_snapshot('int_stock_snapshots', 'inventory_units') }}

@@ -1,1 +1,1 @@
-{{ stock_snapshot('key_sku_stock_out_rate') }}
+{{ daily_snapshot('int_stock_snapshots', 'key_sku_stock_out_rate', is_ratio=true) }}

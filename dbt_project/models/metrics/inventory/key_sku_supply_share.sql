@@ -1,1 +1,1 @@
-{{ stock_snapshot('key_sku_supply_share') }}
+{{ daily_snapshot('int_stock_snapshots', 'key_sku_supply_share', is_ratio=true) }}

@@ -1,1 +1,1 @@
-{{ stock_snapshot('overstock_value') }}
+{{ daily_snapshot('int_stock_snapshots', 'overstock_value') }}

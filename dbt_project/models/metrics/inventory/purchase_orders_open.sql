@@ -1,1 +1,1 @@
-{{ stock_snapshot('purchase_orders_open') }}
+{{ daily_snapshot('int_stock_snapshots', 'purchase_orders_open') }}

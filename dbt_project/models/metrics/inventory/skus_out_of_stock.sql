@@ -1,1 +1,1 @@
-{{ stock_snapshot('skus_out_of_stock') }}
+{{ daily_snapshot('int_stock_snapshots', 'skus_out_of_stock') }}

@@ -1,1 +1,1 @@
-{{ stock_snapshot('skus_overstock') }}
+{{ daily_snapshot('int_stock_snapshots', 'skus_overstock') }}

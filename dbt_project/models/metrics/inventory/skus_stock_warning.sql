@@ -1,1 +1,1 @@
-{{ stock_snapshot('skus_stock_warning') }}
+{{ daily_snapshot('int_stock_snapshots', 'skus_stock_warning') }}

@@ -1,5 +1,5 @@
 {{ daily_count(
-    ref('fct_campaigns'),
+    'fct_campaigns',
     'sent_day',
     dimensions=['calendar_status'],
     where="daily.calendar_status in ('missing', 'misdated')",

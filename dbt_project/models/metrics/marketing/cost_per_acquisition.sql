@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_paid_media_daily'), 'daily.spend', 'daily.conversions', dimensions=['channel']) }}
+{{ daily_ratio('fct_paid_media_daily', 'daily.spend', 'daily.conversions', dimensions=['channel']) }}

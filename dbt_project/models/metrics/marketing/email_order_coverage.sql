@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_email_coverage_daily'), 'daily.heard_orders', 'daily.orders') }}
+{{ daily_ratio('fct_email_coverage_daily', 'daily.heard_orders', 'daily.orders') }}

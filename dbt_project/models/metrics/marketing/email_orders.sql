@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_email_daily'), 'orders', dimensions=['channel']) }}
+{{ daily_sum('fct_email_daily', 'orders', dimensions=['channel']) }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_email_coverage_daily'), 'doubled_orders') }}
+{{ daily_sum('fct_email_coverage_daily', 'doubled_orders') }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_email_daily'), 'revenue', dimensions=['channel']) }}
+{{ daily_sum('fct_email_daily', 'revenue', dimensions=['channel']) }}

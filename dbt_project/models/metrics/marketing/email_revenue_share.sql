@@ -1,5 +1,5 @@
 {{ daily_ratio(
-    ref('fct_marketing_daily'),
+    'fct_marketing_daily',
     'daily.email_revenue',
     'daily.sales_amount',
     where="daily.email_revenue is not null",

@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_search_visibility_daily'), 'daily.top10_keywords', 'daily.keywords', dimensions=['market']) }}
+{{ daily_ratio('fct_search_visibility_daily', 'daily.top10_keywords', 'daily.keywords', dimensions=['market']) }}

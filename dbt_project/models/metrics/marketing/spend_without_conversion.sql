@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_paid_media_daily'), 'barren_spend', dimensions=['channel']) }}
+{{ daily_sum('fct_paid_media_daily', 'barren_spend', dimensions=['channel']) }}

@@ -1,5 +1,5 @@
 {{ daily_ratio(
-    ref('fct_email_daily'),
+    'fct_email_daily',
     'daily.campaign_unsubscribers',
     'daily.campaign_delivered',
     where="daily.channel = 'email'",

@@ -1,1 +1,1 @@
-{{ daily_count(ref('fct_deals'), 'created_day') }}
+{{ daily_count('fct_deals', 'created_day') }}

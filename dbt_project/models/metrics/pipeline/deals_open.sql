@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_pipeline_daily'), 'open_deals', dimensions=['stage']) }}
+{{ daily_sum('fct_pipeline_daily', 'open_deals', dimensions=['stage']) }}

@@ -1,1 +1,1 @@
-{{ daily_count(ref('fct_deals'), 'closed_day', where='daily.is_won') }}
+{{ daily_count('fct_deals', 'closed_day', where='daily.is_won') }}

@@ -1,11 +1,1 @@
-{{ config(changed_by={'int_pipeline_snapshots': 'snapshot_day'}) }}
-
-select
-    snapshots.snapshot_day as date,
-    snapshots.dimension,
-    snapshots.dimension_value,
-    snapshots.numerator as value,
-    snapshots.numerator,
-    null::numeric as denominator
-from {{ ref('int_pipeline_snapshots') }} as snapshots
-where snapshots.measure = 'hot_leads'
+{{ daily_snapshot('int_pipeline_snapshots', 'hot_leads') }}

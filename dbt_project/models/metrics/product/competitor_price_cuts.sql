@@ -1,1 +1,1 @@
-{{ daily_count(ref('fct_competitor_price_moves'), 'seen_day', dimensions=['competitor'], where='daily.is_cut') }}
+{{ daily_count('fct_competitor_price_moves', 'seen_day', dimensions=['competitor'], where='daily.is_cut') }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_competitor_undercuts_daily'), 'undercuts', dimensions=['competitor']) }}
+{{ daily_sum('fct_competitor_undercuts_daily', 'undercuts', dimensions=['competitor']) }}

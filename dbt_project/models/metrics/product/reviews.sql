@@ -1,1 +1,1 @@
-{{ daily_count(ref('fct_product_reviews'), 'review_day', dimensions=['market']) }}
+{{ daily_count('fct_product_reviews', 'review_day', dimensions=['market']) }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sample_requests_daily'), 'open_requests') }}
+{{ daily_sum('fct_sample_requests_daily', 'open_requests') }}

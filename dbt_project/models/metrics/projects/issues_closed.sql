@@ -1,1 +1,1 @@
-{{ daily_count(ref('fct_issues'), 'closed_day', dimensions=['repository']) }}
+{{ daily_count('fct_issues', 'closed_day', dimensions=['repository']) }}

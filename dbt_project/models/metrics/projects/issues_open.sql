@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_issues_open_daily'), 'issues_open', dimensions=['repository']) }}
+{{ daily_sum('fct_issues_open_daily', 'issues_open', dimensions=['repository']) }}

@@ -1,1 +1,1 @@
-{{ daily_count(ref('fct_milestones'), 'closed_day', dimensions=['repository'], where='daily.is_closed_too_early') }}
+{{ daily_count('fct_milestones', 'closed_day', dimensions=['repository'], where='daily.is_closed_too_early') }}

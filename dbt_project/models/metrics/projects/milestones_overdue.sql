@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_milestones_overdue_daily'), 'milestones_overdue', dimensions=['repository']) }}
+{{ daily_sum('fct_milestones_overdue_daily', 'milestones_overdue', dimensions=['repository']) }}

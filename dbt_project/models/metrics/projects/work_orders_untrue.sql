@@ -1,1 +1,1 @@
-{{ daily_count(ref('fct_work_orders_untrue'), 'closed_day') }}
+{{ daily_count('fct_work_orders_untrue', 'closed_day') }}

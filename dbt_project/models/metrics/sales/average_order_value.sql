@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_sales_daily'), 'daily.sales_amount', 'daily.orders') }}
+{{ daily_ratio('fct_sales_daily', 'daily.sales_amount', 'daily.orders') }}

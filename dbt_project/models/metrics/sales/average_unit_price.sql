@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_sales_daily'), 'daily.sales_amount', 'daily.units', dimensions=['channel']) }}
+{{ daily_ratio('fct_sales_daily', 'daily.sales_amount', 'daily.units', dimensions=['channel']) }}

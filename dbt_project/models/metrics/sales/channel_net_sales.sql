@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_channel_sales_daily'), 'net_amount', dimensions=['channel', 'record']) }}
+{{ daily_sum('fct_channel_sales_daily', 'net_amount', dimensions=['channel', 'record']) }}

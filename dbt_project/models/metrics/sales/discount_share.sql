@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_sales_daily'), 'daily.discount_amount', 'daily.gross_amount') }}
+{{ daily_ratio('fct_sales_daily', 'daily.discount_amount', 'daily.gross_amount') }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sales_daily'), 'lines_without_customer') }}
+{{ daily_sum('fct_sales_daily', 'lines_without_customer') }}

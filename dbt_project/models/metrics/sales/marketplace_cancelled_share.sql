@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_marketplace_sales_daily'), 'daily.cancelled_orders', 'daily.orders_placed') }}
+{{ daily_ratio('fct_marketplace_sales_daily', 'daily.cancelled_orders', 'daily.orders_placed') }}

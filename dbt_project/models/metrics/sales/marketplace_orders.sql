@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_marketplace_sales_daily'), 'orders', dimensions=['fulfilled_by']) }}
+{{ daily_sum('fct_marketplace_sales_daily', 'orders', dimensions=['fulfilled_by']) }}

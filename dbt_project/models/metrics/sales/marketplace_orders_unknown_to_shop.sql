@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_marketplace_sales_daily'), 'orders_unknown_to_shop') }}
+{{ daily_sum('fct_marketplace_sales_daily', 'orders_unknown_to_shop') }}

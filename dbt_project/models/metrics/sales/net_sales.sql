@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sales_daily'), 'net_amount', dimensions=['channel', 'country']) }}
+{{ daily_sum('fct_sales_daily', 'net_amount', dimensions=['channel', 'country']) }}

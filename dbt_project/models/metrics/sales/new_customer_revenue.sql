@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sales_daily'), 'new_customer_amount', dimensions=['channel']) }}
+{{ daily_sum('fct_sales_daily', 'new_customer_amount', dimensions=['channel']) }}

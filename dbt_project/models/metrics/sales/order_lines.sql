@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sales_daily'), 'order_lines', dimensions=['country']) }}
+{{ daily_sum('fct_sales_daily', 'order_lines', dimensions=['country']) }}

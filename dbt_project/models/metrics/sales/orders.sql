@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sales_daily'), 'orders', dimensions=['channel', 'country']) }}
+{{ daily_sum('fct_sales_daily', 'orders', dimensions=['channel', 'country']) }}

@@ -1,5 +1,5 @@
 {{ daily_ratio(
-    ref('fct_discount_codes_daily'),
+    'fct_discount_codes_daily',
     'daily.discount_amount',
     'daily.gross_amount',
     dimensions=['code'],

@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_discount_codes_daily'), 'daily.code_orders', 'daily.orders') }}
+{{ daily_ratio('fct_discount_codes_daily', 'daily.code_orders', 'daily.orders') }}

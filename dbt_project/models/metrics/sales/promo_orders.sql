@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_discount_codes_daily'), 'code_orders', dimensions=['code'], where='daily.is_code') }}
+{{ daily_sum('fct_discount_codes_daily', 'code_orders', dimensions=['code'], where='daily.is_code') }}

@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_sales_daily'), 'daily.refund_amount', 'daily.sales_amount') }}
+{{ daily_ratio('fct_sales_daily', 'daily.refund_amount', 'daily.sales_amount') }}

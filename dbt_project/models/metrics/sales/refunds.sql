@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sales_daily'), 'refund_amount') }}
+{{ daily_sum('fct_sales_daily', 'refund_amount') }}

@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_sales_daily'), 'daily.repeat_orders', 'daily.orders_with_customer') }}
+{{ daily_ratio('fct_sales_daily', 'daily.repeat_orders', 'daily.orders_with_customer') }}

@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_customer_value_daily'), 'daily.repeat_customers', 'daily.customers') }}
+{{ daily_ratio('fct_customer_value_daily', 'daily.repeat_customers', 'daily.customers') }}

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sales_daily'), 'returned_lines') }}
+{{ daily_sum('fct_sales_daily', 'returned_lines') }}

@@ -1,5 +1,5 @@
 {{ daily_ratio(
-    ref('fct_sales_daily'),
+    'fct_sales_daily',
     'daily.returning_customer_amount',
     'daily.new_customer_amount + daily.returning_customer_amount',
 ) }}

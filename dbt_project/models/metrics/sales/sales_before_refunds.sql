@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sales_daily'), 'sales_amount', dimensions=['channel', 'country']) }}
+{{ daily_sum('fct_sales_daily', 'sales_amount', dimensions=['channel', 'country']) }}

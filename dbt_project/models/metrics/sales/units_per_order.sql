@@ -1,1 +1,1 @@
-{{ daily_ratio(ref('fct_sales_daily'), 'daily.units', 'daily.orders', dimensions=['channel']) }}
+{{ daily_ratio('fct_sales_daily', 'daily.units', 'daily.orders', dimensions=['channel']) }}

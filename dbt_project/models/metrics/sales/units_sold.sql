@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_sales_daily'), 'units') }}
+{{ daily_sum('fct_sales_daily', 'units') }}

@@ -1,5 +1,5 @@
 {{ daily_ratio(
-    ref('fct_support_daily'),
+    'fct_support_daily',
     'daily.resolution_hours',
     'daily.resolutions',
     dimensions=['system', 'priority'],

@@ -1,1 +1,1 @@
-{{ daily_sum(ref('fct_support_daily'), 'opened', dimensions=['system', 'priority']) }}
+{{ daily_sum('fct_support_daily', 'opened', dimensions=['system', 'priority']) }}
