@@ -29,6 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
 ONE_DEMO = ("tests/cycle/test_cycle.py", "tests/cycle/test_one_story.py")
 
 
+# The rooms of the longest files: started last, one of them would keep a single process busy while the others are done.
+LONGEST = ("tests/cycle/", "tests/warehouse/", "tests/faults/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest rooms first, the order within a room as it is."""
+    places = {room: place for place, room in enumerate(LONGEST)}
+    items.sort(key=lambda item: next((places[room] for room in LONGEST if item.nodeid.startswith(room)), len(places)))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Spread whole files over the processes, and files of one expensive fixture together."""
     from xdist.scheduler import LoadFileScheduling

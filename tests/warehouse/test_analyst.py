@@ -28,6 +28,7 @@ from ops_platform.warehouse.build import build_lock, judge
 from ops_platform.warehouse.difference import sweep
 from tests.conftest import Connect
 from tests.warehouse.dbt_warehouse import DbtWarehouse
+from tests.warehouse.part_of_project import cut_down
 from tests.warehouse.payloads import line, order, product, refund
 
 MORNING = datetime(2026, 3, 12, 10, 0, tzinfo=UTC)
@@ -115,6 +116,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             shutil.copytree(source, project / part, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
         else:
             shutil.copy(source, project / part)
+    cut_down(project / "dbt_project", ["net_sales", "orders", "units_sold", "refunds", "fct_refunds"])
     home = tmp_path_factory.mktemp("home")
     warehouse = DbtWarehouse(running_server(home), "warehouse", home / "scratch", project / "dbt_project")
     warehouse.clock(MORNING)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ops_platform.fleet import get_fleet
+from ops_platform.warehouse.dbt import prepare_manifest
 from ops_platform.warehouse.rules import (
     entry_problems,
     is_public,
@@ -32,14 +33,9 @@ FLOATS = re.compile(r"::\s*(float|real|double)|\b(float8|float4)\b", re.IGNORECA
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    from dbt.cli.main import dbtRunner
-
-    scratch = tmp_path_factory.mktemp("parse")
-    folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--log-path", str(scratch)]
-    done = dbtRunner().invoke(["parse", "--quiet", "--target-path", str(scratch), *folders])
-    assert done.success, done.exception
-    content: dict[str, Any] = json.loads((scratch / "manifest.json").read_text(encoding="utf-8"))
+def manifest() -> dict[str, Any]:
+    """dbt's manifest of the project as it is, which Dagster's graph is made of, too."""
+    content: dict[str, Any] = json.loads(prepare_manifest().read_text(encoding="utf-8"))
     return content
 
 
