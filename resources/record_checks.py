@@ -43,7 +43,7 @@ CURRENCIES = frozenset(_CURRENCIES.split())
 _DECIMAL = re.compile(r"-?\d{1,60}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?")
 # Texts found to be decimal numbers. Prices repeat; a set look-up is several times cheaper than the pattern.
 known_amounts: set[str] = set()
-_KNOWN_AMOUNTS_KEPT = 100_000
+_KNOWN_AMOUNTS_KEPT = 50_000
 
 
 class Flaw(Exception):
@@ -75,13 +75,22 @@ def text_id(value: Any, where: str = "id") -> str:
 
 def decimal_text(value: Any, where: str, reason: str = INVALID_NUMBER) -> None:
     """`value` must be a decimal number written as text, or `Flaw`."""
-    if isinstance(value, str) and value in known_amounts:
-        return
-    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+    if not is_decimal(value):
         raise Flaw(reason, f"{where} is {_shown(value)}, not a decimal number as text")
+
+
+def is_decimal(value: Any) -> bool:
+    """Whether `value` is a decimal number written as text."""
+    if not isinstance(value, str):
+        return False
+    if value in known_amounts:
+        return True
+    if _DECIMAL.fullmatch(value) is None:
+        return False
     if len(known_amounts) >= _KNOWN_AMOUNTS_KEPT:
         known_amounts.clear()
     known_amounts.add(value)
+    return True
 
 
 def currency(value: Any, where: str) -> None:

@@ -34,7 +34,8 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What is remembered of a table: read up to `since` (None: never), whole at `whole`, and its fields."""
+    """What is remembered of a table: read up to `since` (None: never) and by the read before up to `before`, whole at
+    `whole`, and its fields."""
 
     since: str | None = None
     whole: str | None = None
@@ -42,10 +43,12 @@ class Mark:
     base_name: str = ""
     table_name: str = ""
     fields: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    before: str | None = None
 
     def to_json(self) -> JsonObject:
         return {
             "since": self.since,
+            "before": self.before,
             "whole": self.whole,
             "entry": self.entry,
             "base": self.base_name,
@@ -58,7 +61,7 @@ class Mark:
         fields = {key: (value[0], value[1], value[2]) for key, value in (data.get("fields") or {}).items()}
         return cls(
             data.get("since"), data.get("whole"), data.get("entry", ""), data.get("base", ""), data.get("table", ""),
-            fields,
+            fields, data.get("before"),
         )  # fmt: skip
 
 

@@ -177,7 +177,9 @@ class AirtableSource:
             mark.since is None or not same_fields or last_whole is None or now - last_whole >= WHOLE_EVERY
             or now < last_whole
         )  # fmt: skip
-        since = None if whole else utc_text(min(_time(mark.since) or now, now) - LOOK_BACK)
+        # From where the read before the last one began: what changed is asked for by two reads, because Airtable
+        # counts nothing, and "no changes" is what a gateway's empty page says too.
+        since = None if whole else utc_text(min(_time(mark.before or mark.since) or now, now) - LOOK_BACK)
         wanted = [("fields[]", bound.field_id) for bound in binding.fields.values()]
         started: str | None = None
         for items, begun in self._verified(binding, _unique(wanted), since):
@@ -193,6 +195,7 @@ class AirtableSource:
                 binding.base_name,
                 binding.table_name,
                 binding.remembered(),
+                None if whole else mark.since,
             ),
         )
 
@@ -223,7 +226,7 @@ class AirtableSource:
                             emitted[identity] = version
                             fresh.append(item)
                     yield fresh, began
-                missing = set(self.client.record_ids(base, table, ids_only)) - set(emitted)
+                missing = self._listed_ids(base, table, ids_only, set(emitted)) - set(emitted)
             except IteratorExpired:
                 expired += 1
                 if expired > MOST_RESTARTS:
@@ -245,6 +248,19 @@ class AirtableSource:
         raise TransientFailure(
             f"airtable: {binding.title} has {len(missing)} records that no page showed, e.g. {sorted(missing)[0]}"
         )
+
+    def _listed_ids(self, base: str, table: str, query: Pairs, came: set[str]) -> set[str]:
+        """The ids of a listing that is to prove another whole. One that lacks what came is itself not whole, unless a
+        second one lacks the same: then that was deleted meanwhile."""
+        listed = set(self.client.record_ids(base, table, query))
+        for _ in range(MOST_RESTARTS):
+            if came <= listed:
+                break
+            again = set(self.client.record_ids(base, table, query))
+            if again == listed:
+                break
+            listed |= again
+        return listed
 
     # -- which tables -------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ GITHUB_RETRY = RetryPolicy(tries=8, budget_seconds=900.0, first_wait=1.0, longes
 SECONDARY_WAIT = 60.0
 # A listing that contradicts its own count is read again this often.
 WHOLE_RETRY = RetryPolicy(tries=3, budget_seconds=900.0, first_wait=1.0, longest_wait=10.0)
+_REPOSITORY = re.compile(r"/repos/([^/?]+/[^/?]+)")
 _LIMITED = re.compile(r"rate limit|abuse detection", re.IGNORECASE)
 _PAGINATION_LIMITED = re.compile(r"pagination is limited", re.IGNORECASE)
 
@@ -174,12 +175,19 @@ class GitHubClient:
 
     # -- pages --------------------------------------------------------------------------------------------
 
-    def page(self, path: str, query: Query | None = None, *, etag: str = "", accept: Accept | None = None) -> Listed:
-        """One page of a listing. `accept` may refuse it with `TransientFailure`, and it is asked for again."""
+    def page(
+        self, path: str, query: Query | None = None, *, etag: str = "", accept: Accept | None = None, of: str = ""
+    ) -> Listed:
+        """One page of a listing of the repository `of` (by default the one in `path`; GitHub's own links name it by a
+        number). `accept` may refuse it with `TransientFailure`, and it is asked for again."""
+        of = (of or repository_in(path)).lower()
 
         def whole(answer: Answer) -> None:
             if not isinstance(answer.data, list):
                 raise TransientFailure(f"github: {path.partition('?')[0]} answered with something that is no list")
+            if of and any(repository_of(item).lower() not in ("", of) for item in answer.data):
+                # Its times would move this repository's mark beyond what was read of it.
+                raise TransientFailure(f"github: a page of {of} holds what is of another repository")
             if not answer.data and _link(answer, "next") is not None:
                 raise TransientFailure("github: an empty page announces more")
             if accept is not None:
@@ -217,6 +225,7 @@ class GitHubClient:
         """The pages of a listing by GitHub's own links, to the end. With `etag`, raises `NotModified` at once where
         the first page is unchanged. A page of which everything was already seen is not believed."""
         address: str | None = f"{path}?{urlencode(query)}"
+        of = repository_in(path)
         seen: set[str] = set()
         while address is not None:
 
@@ -225,7 +234,7 @@ class GitHubClient:
                 if ids and ids <= seen:
                     raise TransientFailure("github: a page comes again")
 
-            listed = self.page(address, etag=etag, accept=accept)
+            listed = self.page(address, etag=etag, accept=accept, of=of)
             seen.update(identity for identity in map(identity_of, listed.items) if identity)
             yield listed
             address, etag = listed.following, ""
@@ -302,6 +311,18 @@ def identity_of(item: Any) -> str | None:
     """The id of a record as text, None where it has none."""
     value = item.get("id") if isinstance(item, dict) else None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def repository_in(url: str) -> str:
+    """The `owner/name` in an address, empty where there is none."""
+    found = _REPOSITORY.search(url)
+    return found.group(1) if found is not None else ""
+
+
+def repository_of(item: Any) -> str:
+    """The repository a record says it is of, empty where it does not say."""
+    url = item.get("url") if isinstance(item, dict) else None
+    return repository_in(url) if isinstance(url, str) else ""
 
 
 def message_of(answer: Answer) -> str:

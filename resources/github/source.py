@@ -139,7 +139,8 @@ class GitHubSource:
                     raise TransientFailure("github: the page holds what was not asked for")
 
             try:
-                listed = self.client.page(asked, etag=mark.etag if asked == mark.url else "", accept=accept)
+                unchanged = mark.etag if asked == mark.url else ""
+                listed = self.client.page(asked, etag=unchanged, accept=accept, of=repository["full_name"])
             except NotModified:
                 marker[str(repository["id"])] = mark
                 return

@@ -3,9 +3,12 @@
 Belongs here: one function for each kind of record. Does not belong here: asking for them (`source.py`), checks that
 mean the same for every vendor (`resources/record_checks.py`).
 
-Personal data stays out: of an event neither the profile nor anything of the order but its names, amounts and
-channel; of an account no address; of a message no sender's mailbox. Klaviyo writes amounts as JSON numbers: they land
-as decimal text, digit for digit.
+Personal data stays out, of what is refused and set aside too: of an event neither the profile nor anything of the
+order but its names, amounts and channel; of an account no address; of a message no sender's mailbox. Klaviyo writes
+amounts as JSON numbers: they land as decimal text, digit for digit.
+
+What a record cannot be checked without, and does not say itself (the metric an event was asked of, the channel of a
+campaign), is put beside it before it is checked (`kept_…`), so that a refused one can be checked again by itself.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from ops_platform.failures import TransientFailure
 from ops_platform.records import JsonObject, Record, Rejected
+from resources.klaviyo.streams import STATISTICS
 from resources.record_checks import (
     INVALID_MONEY,
     INVALID_NUMBER,
@@ -119,6 +123,13 @@ def number_text(value: Any, where: str, reason: str = INVALID_NUMBER) -> str:
     return str(text)
 
 
+def asked_of(item: JsonObject, name: str) -> Any:
+    """What was put beside an object when it was asked for. Raises `Flaw` for one that was kept without it."""
+    if name not in item:
+        raise Flaw(MISSING_FIELD, f"was kept without its {name}, which only Klaviyo knows")
+    return item[name]
+
+
 def related(item: JsonObject, name: str) -> list[str]:
     """The ids an object is related to under `name`, one or many."""
     found = item.get("relationships")
@@ -141,23 +152,28 @@ def included(document: JsonObject, kind: str) -> dict[str, JsonObject]:
 # -- records --------------------------------------------------------------------------------------------------
 
 
+_ACCOUNT = ("timezone", "preferred_currency", "locale", "industry", "test_account")
+
+
+def kept_account(item: Any) -> Any:
+    """The account without its addresses."""
+    found = item.get("attributes") if isinstance(item, dict) else None
+    if not isinstance(found, dict):
+        return item
+    contact = found.get("contact_information")
+    name = contact.get("organization_name") if isinstance(contact, dict) else None
+    kept = {**{key: found.get(key) for key in _ACCOUNT}, "contact_information": {"organization_name": name}}
+    return {"id": item.get("id"), "attributes": kept}
+
+
 def account(item: JsonObject) -> Record:
+    """An account, whose addresses do not land."""
+    item = kept_account(item)
     identity, found = identity_of(item), attributes_of(item)
     zone(found.get("timezone"))
     currency(found.get("preferred_currency"), "preferred_currency")
-    contact = found.get("contact_information")
-    return Record(
-        identity,
-        {
-            "id": identity,
-            "timezone": found["timezone"],
-            "preferred_currency": found["preferred_currency"],
-            "locale": found.get("locale"),
-            "industry": found.get("industry"),
-            "test_account": found.get("test_account"),
-            "organization_name": contact.get("organization_name") if isinstance(contact, dict) else None,
-        },
-    )
+    kept = {key: found[key] for key in _ACCOUNT}
+    return Record(identity, {"id": identity, **kept, **found["contact_information"]})
 
 
 def zone(name: Any) -> ZoneInfo:
@@ -204,8 +220,16 @@ def _times(found: JsonObject) -> JsonObject:
     return {name: zoned(found.get(name), name) for name in ("created", "updated")}
 
 
-def campaign(item: JsonObject, *, channel: str, messages: Mapping[str, JsonObject]) -> Record:
-    """A campaign with its messages beside it."""
+def kept_campaign(item: Any, channel: str, messages: Mapping[str, JsonObject]) -> Any:
+    """A campaign with the channel it was asked for and its messages beside it."""
+    if not isinstance(item, dict):
+        return item
+    texts = [_message(each, messages.get(each)) for each in related(item, "campaign-messages")]
+    return {"id": item.get("id"), "attributes": item.get("attributes"), "channel": channel, "messages": texts}
+
+
+def campaign(item: JsonObject) -> Record:
+    """A campaign as `kept_campaign` leaves it."""
     identity, found = identity_of(item), attributes_of(item)
     updated = time_of(found.get("updated_at"), "updated_at")
     for name in ("created_at", "scheduled_at", "send_time"):
@@ -216,10 +240,10 @@ def campaign(item: JsonObject, *, channel: str, messages: Mapping[str, JsonObjec
     kept = ("name", "status", "archived", "created_at", "scheduled_at", "send_time", "updated_at", "audiences")
     payload = {
         "id": identity,
-        "channel": channel,
+        "channel": asked_of(item, "channel"),
         **{key: found.get(key) for key in kept},
         "send_method": strategy.get("method") if isinstance(strategy, dict) else None,
-        "messages": [_message(each, messages.get(each)) for each in related(item, "campaign-messages")],
+        "messages": asked_of(item, "messages"),
     }
     return Record(identity, payload, updated)
 
@@ -239,11 +263,38 @@ def _message(identity: str, message: JsonObject | None) -> JsonObject:
     }
 
 
-def event(item: JsonObject, *, metric: JsonObject, attributions: Mapping[str, JsonObject]) -> Record:
-    """An event of `metric`: when, how much, which order, and the message it is attributed to."""
-    identity, found = identity_of(item), attributes_of(item)
+def kept_event(item: Any, metric: JsonObject, attributions: Mapping[str, JsonObject]) -> Any:
+    """An event without the person, with the metric it was asked of and the messages it is attributed to beside it."""
+    if not isinstance(item, dict):
+        return item
+    found = item.get("attributes")
+    if isinstance(found, dict):
+        kept = {"datetime": found.get("datetime"), "uuid": found.get("uuid")}
+        found = {**kept, "event_properties": _without_person(found.get("event_properties"))}
+    return {
+        "id": item.get("id"),
+        "attributes": found,
+        "metrics": related(item, "metric"),
+        "metric": {"id": metric["id"], "name": metric["name"]},
+        "attributions": [_attribution(each, attributions.get(each)) for each in related(item, "attributions")],
+    }
+
+
+def _without_person(said: Any) -> Any:
+    if not isinstance(said, dict):
+        return said if said is None else f"{type(said).__name__}, not an object"
+    kept = {key: said[key] for key in EVENT_PROPERTIES if key in said}
+    order = said.get("$extra")
+    if isinstance(order, dict):
+        kept["$extra"] = {key: order[key] for key in ORDER_PROPERTIES if key in order}
+    return kept
+
+
+def event(item: JsonObject) -> Record:
+    """An event as `kept_event` leaves it: when, how much, which order, and the message it is attributed to."""
+    identity, found, metric = identity_of(item), attributes_of(item), asked_of(item, "metric")
     at = moment(found.get("datetime"), "datetime")
-    of = related(item, "metric")
+    of = item.get("metrics")
     if of and of != [metric["id"]]:
         raise Flaw(INVALID_SHAPE, f"belongs to the metric {of[0]}, not to {metric['id']} that was asked for")
     said = found.get("event_properties")
@@ -258,7 +309,7 @@ def event(item: JsonObject, *, metric: JsonObject, attributions: Mapping[str, Js
             "metric_id": metric["id"],
             "metric_name": metric["name"],
             "properties": _properties(said or {}),
-            "attributions": [_attribution(each, attributions.get(each)) for each in related(item, "attributions")],
+            "attributions": asked_of(item, "attributions"),
         },
         at,
     )
@@ -344,6 +395,20 @@ def _amount(value: Any, name: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise TransientFailure(f"klaviyo: metric-aggregates answered {name} = {value!r}, not a number")
     return Decimal(value)
+
+
+def kept_values(row: Any, names: Sequence[str], more: Mapping[str, str]) -> Any:
+    """A report's row with what it was grouped by and the period it was asked for beside it."""
+    return {**row, "names": list(names), "more": dict(more)} if isinstance(row, dict) else row
+
+
+def values(row: JsonObject) -> Record:
+    """A report's row as `kept_values` leaves it."""
+    names, more = asked_of(row, "names"), asked_of(row, "more")
+    found = groupings_of(row, names)
+    parts = [*(str(found[name]) for name in names), *more.values()]
+    payload = {"id": ":".join(parts), **found, **more, "statistics": statistics_of(row, STATISTICS)}
+    return Record(str(payload["id"]), payload)
 
 
 def statistics_of(row: JsonObject, names: Sequence[str]) -> JsonObject:

@@ -27,6 +27,8 @@ from resources.shopify.documents import operation
 log = logging.getLogger(__name__)
 
 LARGEST_PAGE = 250
+# Of whole records: an answer and what is read out of it stand in memory together, and a page is what a fault repeats.
+LARGEST_PAGE_OF_RECORDS = 100
 # A connection shows at most 25,000 objects to one cursor walk; stop well before and start a new walk.
 LONGEST_WALK = 20_000
 # A single query may cost 1,000 points; a little room is left for rounding of the vendor's own estimate.
@@ -99,6 +101,8 @@ class ShopifyClient:
     version: str
     bucket: Bucket = field(default_factory=Bucket)
     spent: Decimal = Decimal(0)
+    # Bytes of the last answer.
+    answered: int = 0
     scopes: frozenset[str] = frozenset()
     _gauges: dict[str, Gauge] = field(default_factory=dict)
     _token: SecretStr | None = None
@@ -150,6 +154,7 @@ class ShopifyClient:
             # Tokens live 24 hours and can be revoked earlier; once, a fresh one is worth a try.
             self._token = None
             answer = self.http.call("POST", path, json_body=body, headers=prepare, judge=judge, retry=GRAPHQL_RETRY)
+        self.answered = answer.size
         data: JsonObject = answer.data["data"]
         return data
 

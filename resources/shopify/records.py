@@ -26,6 +26,7 @@ from resources.record_checks import (
     Flaw,
     currency,
     decimal_text,
+    is_decimal,
     known_amounts,
     moment,
 )
@@ -84,8 +85,9 @@ def _bag(owner: JsonObject, key: str, where: str, required: bool = True) -> None
     """A `MoneyBag`: its shop amount and currency."""
     try:
         money = owner[key]["shopMoney"]
-        # Nearly every amount has been seen before: one look each, and the rest is skipped.
-        if money["amount"] in known_amounts and money["currencyCode"] in CURRENCIES:
+        # Most amounts have been seen before: one look each, and the rest is skipped.
+        amount = money["amount"]
+        if money["currencyCode"] in CURRENCIES and (amount in known_amounts or is_decimal(amount)):
             return
     except (KeyError, TypeError):
         pass

@@ -23,7 +23,7 @@ from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Pro
 from ops_platform.records import JsonObject, Record, Rejected
 from resources.record_checks import LARGEST_PAYLOAD, Flaw, rejected, small_enough, utc_text
 from resources.shopify.bulk import BulkRunner, BulkUnavailable, Shape, assemble
-from resources.shopify.client import ShopifyClient, Walk
+from resources.shopify.client import LARGEST_PAGE_OF_RECORDS, ShopifyClient, Walk
 from resources.shopify.records import ENTITIES, VENDOR, Entity, Unfinished, flatten_refund, gid
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class ShopifySource:
             entity.page,
             entity.root,
             {**entity.variables, "query": search},
+            largest_page=LARGEST_PAGE_OF_RECORDS,
             resume=_resume(entity),
             state=state,
         )
@@ -219,6 +220,7 @@ class ShopifySource:
 
     def _page(self, nodes: Sequence[Any], entity: Entity, ceiling: datetime) -> Page:
         """One answered page: lists followed to their end, every object checked."""
+        answered = self.client.answered
         pending: list[Unfinished] = []
         good: list[JsonObject] = []
         bad: list[Rejected] = []
@@ -236,7 +238,8 @@ class ShopifySource:
                 good.append(node)
                 pending += mine
         self._complete(pending)
-        page = self._checked(good, entity, ceiling, None)
+        # No object is larger than the answer it came in, unless it grew since.
+        page = self._checked(good, entity, ceiling, None if pending else [answered] * len(good))
         return Page(page.records, [*bad, *page.rejected], page.cursor, page.api_cost) if bad else page
 
     def _complete(self, pending: Iterable[Unfinished]) -> None:

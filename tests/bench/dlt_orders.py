@@ -44,7 +44,9 @@ def pipeline_of(given: dict[str, Any]) -> Callable[[], None]:
         max_table_nesting=0 if tuned else None,
     )
     def orders(
-        updated: Any = dlt.sources.incremental("updatedAt", initial_value="1970-01-01T00:00:00Z", lag=900),  # noqa: B008
+        updated: Any = dlt.sources.incremental(  # noqa: B008
+            "updatedAt", initial_value=given["since"] or "1970-01-01T00:00:00Z", lag=900
+        ),
     ) -> Iterator[list[dict[str, Any]]]:
         search = f"updated_at:>='{updated.last_value}'" if updated.last_value > "1971" else None
         body = {"query": given["query"], "variables": {**given["variables"], "query": search}}

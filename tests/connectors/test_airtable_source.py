@@ -326,6 +326,29 @@ def test_every_table_is_read_whole_once_a_day_and_after_a_change_of_the_mapping(
         assert "filterByFormula" not in vendor.asked[-1].query
 
 
+@pytest.mark.parametrize("shown", [0, 1])
+def test_a_short_page_is_not_proved_whole_by_a_shorter_one(shown: int) -> None:
+    script = Airtable(3)
+    with source_for(script) as (source, _):
+        short, empty = said({"records": script.rows[:2]}), said({"records": script.rows[:shown]})
+        script.replies = [(f"/v0/{BASE}/{TABLE}", short), (f"/v0/{BASE}/{TABLE}", empty)]
+        assert len(spend(source).payloads) == 3 and not script.replies
+
+
+def test_what_changed_is_asked_for_by_two_reads() -> None:
+    """Airtable counts nothing: an empty page in the place of changes looks like none."""
+    script = Airtable()
+    with source_for(script) as (source, vendor):
+        cursor = spend(source).cursor
+        (first,) = read_cursor(cursor).values()
+        for hours in (1, 2):
+            cursor = spend(source, cursor, NOW + timedelta(hours=hours)).cursor
+            began = datetime.fromisoformat(str(first.since)) - timedelta(minutes=10)
+            assert f"'{began:%Y-%m-%dT%H:%M:%SZ}'" in formula_of(vendor), hours
+        (mark,) = read_cursor(cursor).values()
+        assert first.since and mark.before and mark.since and first.since <= mark.before <= mark.since
+
+
 def test_two_listings_that_differ_delete_nothing() -> None:
     script = Airtable(3)
     short = said({"records": script.rows[:1]})

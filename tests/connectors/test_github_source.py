@@ -348,6 +348,20 @@ def test_a_page_that_ignores_since_is_not_believed() -> None:
         assert set(numbers(pages(source, "issues"))) == set(range(1, 251))
 
 
+def test_a_page_of_another_repository_is_not_believed() -> None:
+    """Its times are later, and would move the mark beyond what was read of this one."""
+    repository = Repository([issue(n, url=f"https://api.github.com/repos/O/R/issues/{n}") for n in range(1, 4)])
+    with source_for(repository) as (source, _):
+        cursor = pages(source, "issues")[-1].cursor
+        repository.issues.append(issue(4, 7300, url="https://api.github.com/repos/o/r/issues/4"))
+        foreign = [said([issue(90, 90_000, url="https://api.github.com/repos/o/other/issues/90")])]
+        repository.override = lambda asked: foreign.pop() if asked.query.get("since") and foreign else None
+        assert numbers(pages(source, "issues", cursor)) == [1, 2, 3, 4] and not foreign
+        repository.override = lambda asked: said([issue(90, url="https://x/repos/o/other/issues/90")])
+        with pytest.raises(TransientFailure, match="another repository"):
+            source.client.page("/repos/o/r/issues")
+
+
 def test_bad_records_are_set_aside_with_a_reason() -> None:
     bad = [
         {"number": 1}, "text", issue(2, title=None), issue(3, updated_at="yesterday"), issue(4, state="gone"),

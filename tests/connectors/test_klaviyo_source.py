@@ -447,6 +447,43 @@ def test_events_that_cannot_land(event: Any, reason: str) -> None:
     assert list(found.payloads) == ["E1"] and [each.reason for each in found.rejected] == [reason]
 
 
+def test_what_was_set_aside_is_checked_again_without_asking_and_without_the_person() -> None:
+    account = Account()
+    private = {"$email": "a@b.example", "$extra": {"name": "#1", "billing_address": {"zip": "10001"}}}
+    account.events[1] = account.event("E2", "2024-12-02T12:00:00Z", True, **private)
+    with source_for(account) as (source, vendor):
+        (kept,) = read(source, "events").rejected
+        assert "example" not in kept.raw and "10001" not in kept.raw and "#1" in kept.raw
+        asked = len(vendor.asked)
+        raw = json.loads(kept.raw)
+        (still,) = source.recheck(source.streams["events"], [raw], now=NOW).rejected
+        assert (still.reason, still.id) == ("invalid_money", "E2")
+        raw["attributes"]["event_properties"]["$value"] = "7.25"
+        (record,) = source.recheck(source.streams["events"], [raw], now=NOW).records
+        assert (record.payload["metric_id"], record.payload["properties"]["$value"]) == ("M1", "7.25")
+        # Kept before the metric was put beside it: only Klaviyo knows it.
+        bare = {key: value for key, value in raw.items() if key != "metric"}
+        assert source.recheck(source.streams["events"], [bare], now=NOW).rejected[0].reason == "missing_field"
+        lists = [{"id": "L", "attributes": {"updated": "2024-12-01T00:00:00"}}, {"id": "", "attributes": {}}, "text"]
+        page = source.recheck(source.streams["lists"], lists, now=NOW)
+        assert (len(page.records), len(page.rejected)) == (1, 2)
+        row = {
+            "groupings": {"campaign_id": "C", "campaign_message_id": "M", "send_channel": "email"},
+            "names": ["campaign_id", "campaign_message_id", "send_channel"], "more": {}, "statistics": {"opens": 3},
+        }  # fmt: skip
+        (values,) = source.recheck(source.streams["campaign_values"], [row], now=NOW).records
+        assert (values.id, values.payload["statistics"]["opens"]) == ("C:M:email", "3")
+        campaign = {
+            "id": "C", "attributes": {"updated_at": "2024-12-01T00:00:00Z", "status": "Sent"}, "channel": "email",
+            "messages": [{"id": "M", "channel": "email", "label": None}],
+        }  # fmt: skip
+        (landed,) = source.recheck(source.streams["campaigns"], [campaign], now=NOW).records
+        assert landed.payload["messages"] == campaign["messages"]
+        with pytest.raises(PermanentFailure, match="never set aside"):
+            source.recheck(source.streams["metric_aggregates"], [{}], now=NOW)
+        assert len(vendor.asked) == asked
+
+
 def test_an_event_without_a_value_lands_unknown() -> None:
     account = Account()
     account.events[1] = account.event("E2", "2024-12-02T12:00:00Z", None)
