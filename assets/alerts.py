@@ -49,6 +49,7 @@ def alerts_cycle(context: AssetExecutionContext, warehouse: WarehouseResource) -
     from ops_platform.alerts.composing import AlertComposer
     from ops_platform.alerts.cycle import handle
     from ops_platform.alerts.gather import gather, relations
+    from ops_platform.alerts.links import Links
 
     fleet, settings, now = get_fleet(), get_settings(), clock.now()
     limits = {vendor: source.stale_after_hours for vendor, source in fleet.sources.items()}
@@ -61,7 +62,7 @@ def alerts_cycle(context: AssetExecutionContext, warehouse: WarehouseResource) -
         signals = [*gather(connection, fleet, now, jobs=states), *freshness_signals(connection, fleet, wall)]
         outcome = handle(
             connection, signals, now, fleet=fleet,
-            compose=AlertComposer(company_profile(fleet), settings.ops_console_url),
+            compose=AlertComposer(company_profile(fleet), Links.of(settings, fleet)),
             channels=_channels(settings), relations=relations(fleet),
         )  # fmt: skip
         held = Counter(each.why for each in outcome.held)

@@ -8,15 +8,9 @@ from datetime import timedelta
 
 from dagster import AssetExecutionContext, AssetKey, FreshnessPolicy, MaterializeResult, asset
 
-from assets.document_steps import send, stored_for
-from assets.reports import newest_evidence, report_ops_pulse
-from ops_platform import progress
-from ops_platform.fleet import get_fleet
-from ops_platform.settings import get_settings
+from assets.document_steps import deliver_document
+from assets.reports import report_ops_pulse
 from resources.postgres import WarehouseResource
-
-# How long the step waits for a throttled or unclear message before it leaves it to the next worker.
-PATIENCE_SECONDS = 60.0
 
 
 @asset(
@@ -33,35 +27,4 @@ PATIENCE_SECONDS = 60.0
     ),
 )
 def delivery_ops_pulse(context: AssetExecutionContext, warehouse: WarehouseResource) -> MaterializeResult[None]:
-    from ops_platform.alerts import receipts
-    from ops_platform.delivery.worker import deliver
-    from ops_platform.evidence.store import load_bundle
-    from ops_platform.failures import DataFailure
-    from resources.slack_posting import SlackPoster
-
-    settings, job = get_settings(), get_fleet().jobs["ops_pulse"]
-    if settings.slack_bot_token is None:
-        return MaterializeResult(metadata={"state": "held", "reason": "Slack is not connected: set SLACK_BOT_TOKEN"})
-    with warehouse.connect() as connection:
-        digest = newest_evidence(connection, "pulse")
-        stored = stored_for(connection, "ops_pulse", digest)
-        if stored is None:
-            raise DataFailure("the pulse was not written: materialise report/ops_pulse first")
-        bundle = load_bundle(connection, digest)
-        outcomes = send(connection, settings, "ops_pulse", job, bundle, stored)
-        receipts.said(connection, context.run_id, outcomes.count("created"))
-        connection.commit()
-    progress.report("delivery: posting to Slack")
-    report = deliver(warehouse.connect, SlackPoster.from_settings(settings), patience=PATIENCE_SECONDS)
-    if report.failed or report.held:
-        raise DataFailure(f"not every message is there: {report}")
-    # What is throttled or not yet settled stays in the outbox, which the outbox sensor empties.
-    return MaterializeResult(
-        metadata={
-            "outbox": ", ".join(outcomes),
-            "posts": report.posts,
-            "waiting": len(report.waiting),
-            "report": str(report),
-            "document_id": stored.id,
-        }
-    )
+    return MaterializeResult(metadata=deliver_document(context.run_id, warehouse, "ops_pulse"))

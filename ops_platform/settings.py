@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     ops_web_port: int = Field(default=3000, ge=1, le=65535)
     ops_listen_port: int = Field(default=3001, ge=0, le=65535)
     ops_console_url: Text = None
+    ops_dagster_url: Text = None
 
     shopify_shop: Text = None
     shopify_client_id: Text = None
@@ -126,7 +127,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{value!r} is not an IANA time zone, e.g. America/New_York") from error
         return value
 
-    @field_validator("ops_console_url")
+    @field_validator("ops_console_url", "ops_dagster_url")
     @classmethod
     def _link_opens(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("https://", "http://")):

@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from ops_platform.alerts.presses import (
+    About,
     Action,
-    AlertActions,
+    Handler,
     Kept,
     Person,
     Press,
@@ -40,9 +41,10 @@ from ops_platform.alerts.presses import (
     settle,
     waiting,
 )
+from ops_platform.approvals import message as approval
 from ops_platform.deadlines import within
 from ops_platform.documents import alert as document
-from ops_platform.failures import ConfigurationError, PermanentFailure
+from ops_platform.failures import ConfigurationError, PermanentFailure, TransientFailure
 
 if TYPE_CHECKING:
     import psycopg
@@ -62,9 +64,26 @@ PEOPLE_SECONDS = 600.0
 ACTIONS: dict[str, Action] = {
     document.ACKNOWLEDGE: "acknowledge", document.ASSIGN: "assign", document.SNOOZE: "snooze",
     document.MUTE: "mute", document.USEFUL: "useful", document.NOISE: "noise",
+    approval.APPROVE: "approve", approval.REJECT: "reject", approval.ASK: "ask",
 }  # fmt: skip
+#: What a button may be about, by how the id of its block begins, and what follows the number: the edition of an alert's
+#: message and the group of buttons, or the version of a request and the fingerprint that was shown.
+_SUBJECTS: dict[About, re.Pattern[str]] = {
+    "alert": re.compile(r"alert:(\d{1,18}):(\d{1,9}:[a-z]{1,20})(?::\d+)?"),
+    "approval": re.compile(r"approval:(\d{1,18}):\d{1,9}:([0-9a-f]{64})"),
+}
+_ABOUT: dict[Action, About] = {"approve": "approval", "reject": "approval", "ask": "approval"}
 DATED: frozenset[Action] = frozenset({"snooze", "mute"})
-_SUBJECT = re.compile(r"alert:(\d{1,18}):\d{1,9}:[a-z]{1,20}(?::\d+)?")
+#: Slack's answers to `apps.connections.open` that pass.
+TRANSIENT = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable", "no answer"})
+_MAKE_ANOTHER = (
+    "make a new one (Basic Information → App-Level Tokens, scope connections:write), and see that Socket Mode is on"
+)
+_REMEDIES = {
+    "not_allowed_token_type": "take an app-level token (xapp-…): Basic Information → App-Level Tokens",
+    "missing_scope": "give the app-level token the scope connections:write, or make a new one with it",
+    "account_inactive": "the app was removed from the workspace: install it again",
+}
 _ID = re.compile(r"[A-Z0-9]{2,32}")
 _TS = re.compile(r"\d{1,12}\.\d{1,6}")
 
@@ -73,6 +92,14 @@ Connect = Callable[[], "psycopg.Connection[Any]"]
 
 class SignatureRefused(PermanentFailure):
     """The request is not Slack's, or is too old to be believed."""
+
+
+class SocketModeRefused(PermanentFailure):
+    """Slack does not open Socket Mode for this token. `remedy` is what a person does about it."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 # What Slack says --------------------------------------------------------------------------------------------
@@ -106,14 +133,15 @@ def presses_of(payload: Mapping[str, Any]) -> list[Press]:
 
 
 def _press(payload: Mapping[str, Any], item: Mapping[str, Any], action: Action) -> Press:
-    subject = _SUBJECT.fullmatch(str(item.get("block_id")))
+    about = _ABOUT.get(action, "alert")
+    subject = _SUBJECTS[about].fullmatch(str(item.get("block_id")))
     user, team = _mapping(payload, "user"), _mapping(payload, "team")
     container = _mapping(payload, "container")
     person = str(user.get("id") or "")
     channel = str(_mapping(payload, "channel").get("id") or container.get("channel_id") or "")
     message = str(container.get("message_ts") or _mapping(payload, "message").get("ts") or "")
     if subject is None or not _ID.fullmatch(person) or not _ID.fullmatch(channel) or not _TS.fullmatch(message):
-        raise PermanentFailure("a press without an alert, a person, a channel or a message")
+        raise PermanentFailure("a press without a subject, a person, a channel or a message")
     day = None
     if action in DATED:
         picked = item.get("selected_date")
@@ -131,15 +159,27 @@ def _press(payload: Mapping[str, Any], item: Mapping[str, Any], action: Action) 
     return Press(
         key=f"slack:{hashlib.sha256(same.encode()).hexdigest()}",
         action=action,
-        alert_id=int(subject.group(1)),
+        number=int(subject.group(1)),
         person=person,
         team=home,
         name=str(user.get("name") or user.get("username") or person)[:80],
         channel=channel,
         message=message,
+        about=about,
+        shown=subject.group(2) if about == "approval" else "",
         day=day,
+        words=_words(payload),
         answer_to=str(payload["response_url"]) if payload.get("response_url") else None,
     )
+
+
+def _words(payload: Mapping[str, Any]) -> str:
+    """What stands in the message's field for a word; nothing where it has none, or it is empty."""
+    for block in _mapping(_mapping(payload, "state"), "values").values():
+        field_ = block.get(approval.FIELD) if isinstance(block, Mapping) else None
+        if isinstance(field_, Mapping) and isinstance(field_.get("value"), str):
+            return str(field_["value"]).replace("\x00", "").strip()[: approval.FIELD_MOST]
+    return ""
 
 
 def _mapping(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -204,7 +244,7 @@ class Desk:
     `after` is called with each press that was settled: it shows the message anew and delivers what the press made."""
 
     connect: Connect
-    act: AlertActions
+    act: Handler
     people: Callable[[Press], Person]
     now: Callable[[], datetime]
     answer: Callable[[Settled], None]
@@ -257,7 +297,7 @@ class Desk:
             try:
                 step(settled)
             except Exception:
-                log.exception("after a press on alert %s", settled.press.alert_id)
+                log.exception("after a press on %s %s", settled.press.about, settled.press.number)
         answered(connection, settled.press.key)
         connection.commit()
 
@@ -505,7 +545,7 @@ class SocketListener:
                 why = "the WebSocket was refused"
             except SlackApiError as error:
                 code = str(error.response.get("error") if isinstance(error.response.data, dict) else "no answer")
-                if code not in ("ratelimited", "internal_error", "fatal_error", "service_unavailable", "no answer"):
+                if code not in TRANSIENT:
                     self.failed = f"Slack refuses Socket Mode: {code} (SLACK_APP_TOKEN, scope connections:write)"
                     log.error(self.failed)
                     return
@@ -535,6 +575,34 @@ class SocketListener:
         from resources.slack_posting import SLACK_URL, one_attempt_client
 
         return one_attempt_client(self._token, (self._base_url or SLACK_URL).rstrip("/") + "/api/", self._timeout)
+
+
+def socket_mode_address(app_token: str, *, base_url: str | None = None, timeout: float = 15.0) -> str:
+    """The address of a WebSocket, as Slack gives it for this token; it is not connected to, and nothing is changed by
+    asking. Raises `SocketModeRefused` with what to do, or `TransientFailure` where Slack does not answer."""
+    from slack_sdk.errors import SlackApiError
+
+    from resources.slack_posting import SLACK_URL, one_attempt_client
+
+    if not app_token.startswith("xapp-"):
+        raise SocketModeRefused(
+            "SLACK_APP_TOKEN is not an app-level token: it begins with xapp-",
+            "take it from Basic Information → App-Level Tokens",
+        )
+    client = one_attempt_client(app_token, (base_url or SLACK_URL).rstrip("/") + "/api/", timeout)
+    try:
+        answer = within(
+            timeout, lambda: client.apps_connections_open(app_token=app_token), name="apps.connections.open"
+        )
+    except SlackApiError as error:
+        data = error.response.data if isinstance(error.response.data, dict) else {}
+        code = str(data.get("error") or "no answer")
+        if code in TRANSIENT:
+            raise TransientFailure(f"apps.connections.open: {code}") from None
+        raise SocketModeRefused(f"apps.connections.open: {code}", _REMEDIES.get(code, _MAKE_ANOTHER)) from None
+    except Exception as error:
+        raise TransientFailure(f"apps.connections.open: {type(error).__name__}: {error}") from None
+    return str(answer["url"])
 
 
 def _quiet_logger() -> logging.Logger:

@@ -13,7 +13,8 @@ Belongs here: its endpoints. Does not belong here: doing what they ask (`server.
   POST /profile                   {"profile": "generous"|"standard"|"restricted"}
   POST /mutate                    {"vendor", "op", "data"}
   POST /slack/interactivity       {"url": where presses are posted, on this machine; null for none}
-  POST /slack/press               {"channel", "ts", "action_id", "user"?, "selected_date"?, "deliveries"?, "replay"?}
+  POST /slack/press               {"channel", "ts", "action_id", "user"?, "selected_date"?, "typed"?, "deliveries"?,
+                                  "replay"?}
   POST /slack/disconnect          {"reason"?: "warning"|"refresh_requested"|"link_disabled", "close"?: true}
   POST /shutdown
 """

@@ -1,10 +1,11 @@
-"""Runs that ended: a receipt for those that could not write one, and a look when a job began to fail or recovered.
+"""Runs that ended: a receipt for those that could not write one, and a look where one is due.
 
 Belongs here: one indexed look at the runs that ended since the last one. Does not belong here: receipts
 (`ops_platform.alerts.receipts`), telling anybody (the alerts job), what a failed step says (the run's own receipt).
 
 A run that was killed, or whose host went away, writes nothing; Dagster knows that it ended, and here it becomes a
-receipt. A job that fails again tells nothing new.
+receipt. The alert machine looks when a job began to fail or recovered, and in place of a run of the fleet that failed
+before it came to look: a morning that broke must not be a morning on which nobody looked at anything.
 """
 
 from collections.abc import Iterator
@@ -41,12 +42,13 @@ def failures_sensor(environment: Environment, job_name: str) -> SensorDefinition
         job_name=job_name,
         minimum_interval_seconds=60,
         default_status=status,
-        description="Notes runs that ended; has the alert machine look when a job began to fail or recovered.",
+        description="Notes runs that ended; has the alert machine look when a job turned or a run failed unlooked.",
     )
     def ended(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
         from ops_platform import clock
         from ops_platform.alerts import receipts
         from ops_platform.database import connect
+        from ops_platform.fleet import get_fleet
 
         since = datetime.fromisoformat(context.cursor) if context.cursor else datetime.now(UTC) - FIRST_LOOK
         records = context.instance.get_run_records(
@@ -56,6 +58,7 @@ def failures_sensor(environment: Environment, job_name: str) -> SensorDefinition
             ascending=True,
         )
         turned: list[str] = []
+        fleet_jobs = get_fleet().jobs
         with connect() as connection:
             for record in records:
                 run = record.dagster_run
@@ -65,7 +68,7 @@ def failures_sensor(environment: Environment, job_name: str) -> SensorDefinition
                 news = receipts.note_ended(
                     connection, run.run_id, run.tags.get("job", run.job_name), bot=run.tags.get("bot"),
                     succeeded=run.status is DagsterRunStatus.SUCCESS, started_at=_moment(record.start_time, ended_at),
-                    at=ended_at, as_of=clock.now(),
+                    at=ended_at, as_of=clock.now(), looks=run.job_name in fleet_jobs,
                 )  # fmt: skip
                 if news:
                     turned.append(f"{run.run_id}:{run.status.value}")
@@ -73,7 +76,7 @@ def failures_sensor(environment: Environment, job_name: str) -> SensorDefinition
             latest = max(record.update_timestamp for record in records).replace(tzinfo=UTC)
             context.update_cursor(max(latest, since).isoformat())
         if not turned:
-            yield SkipReason(f"{len(records)} runs ended, no job turned")
+            yield SkipReason(f"{len(records)} runs ended, no job turned, every one looked")
             return
         yield RunRequest(run_key=f"failures:{turned[-1]}", tags={"ops/started_by": "failures"})
 

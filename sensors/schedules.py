@@ -1,15 +1,17 @@
 """The fleet's schedules, in the company's own time.
 
-Belongs here: crons and whether they run unattended. Does not belong here: what runs (`jobs/`).
+Belongs here: crons, the period a run is for, whether they run unattended. Does not belong here: what runs (`jobs/`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from dagster import DefaultScheduleStatus, ScheduleDefinition
+from dagster import DefaultScheduleStatus, RunRequest, ScheduleDefinition, ScheduleEvaluationContext
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from ops_platform.clock import business_day
+from ops_platform.evidence.spans import last_complete, tier_of
 from ops_platform.fleet import Fleet
 from ops_platform.settings import Environment
 
@@ -30,6 +32,7 @@ def fleet_schedules(
         ScheduleDefinition(
             name=f"{job.name}_schedule",
             job=job,
+            execution_fn=newest_period(fleet, job.name),
             cron_schedule=fleet.jobs[job.name].cron,
             execution_timezone=fleet.company.timezone,
             default_status=status,
@@ -37,3 +40,16 @@ def fleet_schedules(
         )
         for job in jobs
     ]
+
+
+def newest_period(fleet: Fleet, name: str) -> Callable[[ScheduleEvaluationContext], RunRequest] | None:
+    """For a job of one period a run: the newest that had ended when the run was due, however late it starts."""
+    tier = tier_of(fleet.jobs[name].document)
+    if tier is None:
+        return None
+
+    def request(context: ScheduleEvaluationContext) -> RunRequest:
+        day = business_day(context.scheduled_execution_time, fleet.company.timezone)
+        return RunRequest(partition_key=last_complete(tier, day).start.isoformat())
+
+    return request

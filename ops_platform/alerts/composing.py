@@ -6,11 +6,12 @@ Belongs here: the composer that the alert machine is given. Does not belong here
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.alerts.announcement import Composed
 from ops_platform.alerts.evidence import bundle_of
+from ops_platform.alerts.links import Links
 
 if TYPE_CHECKING:
     import psycopg
@@ -29,25 +30,19 @@ returning id
 
 @dataclass(frozen=True, slots=True)
 class AlertComposer:
-    """Implements `ops_platform.alerts.announcement.Composer`. `console` is the address under which people reach the
-    console (`OPS_CONSOLE_URL`); without one an alert has no link."""
+    """Implements `ops_platform.alerts.announcement.Composer`. `links` says where a reader finds more."""
 
     company: CompanyProfile
-    console: str | None = None
+    links: Links = field(default_factory=Links)
 
     def __call__(self, connection: psycopg.Connection[Any], announcement: Announcement) -> Composed:
         from ops_platform.documents import slack
         from ops_platform.documents.alert import compose_alert
 
-        bundle = bundle_of(connection, announcement, self.company, link=self._link(announcement))
+        bundle = bundle_of(connection, announcement, self.company, link=self.links(announcement))
         document = compose_alert(bundle)
         first, *rest = slack.render(document)
         return Composed(first.payload(), tuple(each.payload() for each in rest), _kept(connection, bundle, document))
-
-    def _link(self, announcement: Announcement) -> str:
-        if not self.console or len(announcement.incidents) != 1:
-            return ""
-        return f"{self.console.rstrip('/')}/alerts/{announcement.incident.id}"
 
 
 def _kept(connection: psycopg.Connection[Any], bundle: Bundle, document: Document) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PressedActions:
-    """Implements `presses.AlertActions`: the audit names the person as people know them, and by the vendor's id."""
+    """Implements `presses.Handler`: the audit names the person as people know them, and by the vendor's id."""
 
     fleet: Fleet
     compose: Composer
@@ -34,7 +34,7 @@ class PressedActions:
             actor=actor,
             via=f"slack:{press.person}",
             key=press.key,
-            alert_id=press.alert_id,
+            alert_id=press.number,
             assignee=actor if press.action == "assign" else None,
             until=press.day if press.action == "snooze" else None,
             last_day=press.day if press.action == "mute" else None,

@@ -1,7 +1,8 @@
-"""Presses of the buttons under an alert: kept before they are acknowledged, done once, answered.
+"""Presses of buttons under a message: kept before they are acknowledged, done once, answered.
 
-Belongs here: what a press is, keeping it, doing it through `actions.py`, what its reader is told. Does not belong here:
-how a vendor delivers one (`resources/slack_interactions.py`), what an action does to an alert (`actions.py`).
+Belongs here: what a press is, keeping it, doing it through whoever handles what it is about, what its reader is told.
+Does not belong here: how a vendor delivers one (`resources/slack_interactions.py`), what an action does to an alert
+(`actions.py`) or to a request for approval (`ops_platform.approvals`).
 
 A press is a row before anybody is told that it arrived, so a killed process loses none; its key is the press itself, so
 one delivered twice is there once; and doing it commits together with the row, so it is done once.
@@ -15,16 +16,17 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ops_platform.failpoints import failpoint
-from ops_platform.failures import OpsError, TransientFailure
+from ops_platform.failures import DataFailure, OpsError, TransientFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import psycopg
 
 log = logging.getLogger(__name__)
 
-Action = Literal["acknowledge", "assign", "snooze", "mute", "useful", "noise"]
+Action = Literal["acknowledge", "assign", "snooze", "mute", "useful", "noise", "approve", "reject", "ask"]
+About = Literal["alert", "approval"]
 State = Literal["received", "done", "refused", "failed"]
 Kept = Literal["kept", "again", "replayed"]
 ATTEMPTS = 5
@@ -33,18 +35,23 @@ ATTEMPTS = 5
 @dataclass(frozen=True, slots=True)
 class Press:
     """One press. `key` is the same however often the vendor delivers it. `person`, `team` and `place` (channel and
-    message) are the vendor's ids; `name` is what the vendor said the person is called, until looked up. `day` is the
-    day that was picked; `answer_to` an address at which only the presser is answered."""
+    message) are the vendor's ids; `name` is what the vendor said the person is called, until looked up. `about` says
+    what kind of thing it is about, `number` which one, and `shown` what exactly its presser saw of it. `day` is the day
+    that was picked, `words` what was written beside the button; `answer_to` an address at which only the presser is
+    answered."""
 
     key: str
     action: Action
-    alert_id: int
+    number: int
     person: str
     team: str
     name: str
     channel: str
     message: str
+    about: About = "alert"
+    shown: str = ""
     day: date | None = None
+    words: str = ""
     answer_to: str | None = None
 
 
@@ -66,13 +73,26 @@ class Settled:
     words: str
 
 
-class AlertActions(Protocol):
-    """What a press needs of the alert machine (`ops_platform.alerts.actions` behind `PressedActions`)."""
+class Handler(Protocol):
+    """What a press needs of whoever handles what it is about."""
 
     def __call__(self, connection: psycopg.Connection[Any], press: Press, actor: str, now: datetime) -> str:
         """Do it, in the caller's transaction, once for `press.key`; a sentence of what came of it. Raises `OpsError`
         where it cannot be done (a day in the past, an alert that is over), having changed nothing."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """Who handles which presses: by what they are about."""
+
+    of: Mapping[About, Handler]
+
+    def __call__(self, connection: psycopg.Connection[Any], press: Press, actor: str, now: datetime) -> str:
+        handler = self.of.get(press.about)
+        if handler is None:
+            raise DataFailure(f"nobody here handles buttons of an {press.about}")
+        return handler(connection, press, actor, now)
 
 
 def keep(
@@ -106,7 +126,7 @@ def settle(
     connection: psycopg.Connection[Any],
     key: str,
     *,
-    act: AlertActions,
+    act: Handler,
     person_of: Callable[[Press], Person],
     now: Callable[[], datetime],
     wall: Callable[[], datetime],
@@ -168,7 +188,7 @@ def _later(connection: psycopg.Connection[Any], press: Press, why: str, at: date
         ).fetchone()
         if row is not None and row[0] >= ATTEMPTS:
             return _close(connection, press, "failed", f"Not done: {why}. Please press again later.", at)
-    log.warning("a press on alert %s waits: %s", press.alert_id, why)
+    log.warning("a press on %s %s waits: %s", press.about, press.number, why)
     return None
 
 
@@ -181,10 +201,11 @@ def _close(connection: psycopg.Connection[Any], press: Press, state: State, word
 
 
 def _to_json(press: Press) -> dict[str, Any]:
-    kept = {key: value for key, value in asdict(press).items() if key != "key" and value is not None}
+    kept = {key: value for key, value in asdict(press).items() if key != "key" and value not in (None, "")}
     return {**kept, "day": press.day.isoformat()} if press.day else kept
 
 
 def _from_json(key: str, data: dict[str, Any]) -> Press:
     day = date.fromisoformat(data["day"]) if "day" in data else None
-    return Press(key=key, **{**data, "day": day})
+    number = data.pop("alert_id", None)  # as an earlier release kept it
+    return Press(key=key, **{"number": number, **data, "day": day})

@@ -141,6 +141,7 @@ class _Look:
             CompanyProfile(company.name, company.timezone, company.currency, sources=sources),
             days=max((rule.days + rule.lookback_days for rule in rules), default=1) + 1,
             dimensions=tuple({"all", *(rule.dimension for rule in rules)}),
+            only=sorted({name for rule in rules for name in rule.metrics()}),
         )
 
     # Comparing ------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Does not belong here: a vendor's protocol (its client's `probe`), past syncs (`o
 from __future__ import annotations
 
 import queue
+import re
 import shutil
 import threading
 import time
@@ -21,7 +22,7 @@ import click
 from ops_platform.commands.status import Finding, show
 from ops_platform.failures import OpsError
 from ops_platform.ingestion.contract import Probe, VendorSource
-from ops_platform.settings import PROJECT_ROOT, get_settings
+from ops_platform.settings import PROJECT_ROOT, Settings, get_settings
 
 SECONDS_PER_ENDPOINT = 30.0
 # A signed login is refused from about a minute on; a request signed for Slack or Amazon from five.
@@ -47,7 +48,7 @@ def doctor(*, vendors: Sequence[str] = (), as_json: bool, seconds: float = SECON
         findings += _dbt()
     findings += vendor_findings(list(vendors or VENDORS), seconds)
     if not vendors:
-        findings += [_slack_posting(), _writer()]
+        findings += [_slack_posting(), *buttons_findings(get_settings(), seconds), _writer()]
     return show(findings, as_json=as_json)
 
 
@@ -143,6 +144,55 @@ def _slack_posting() -> Finding:
     if missing:
         return Finding("delivery", "slack", "failed", f"{', '.join(missing)} not set", "set the channel ids")
     return Finding("delivery", "slack", "ok", f"executive channel {settings.slack_channel_executive}")
+
+
+def buttons_findings(settings: Settings, seconds: float) -> list[Finding]:
+    """The two ways by which presses of buttons arrive: Socket Mode tried at Slack, the signing secret looked at (what
+    it signs only Slack can show)."""
+    if settings.slack_bot_token is None:
+        return []
+    token, secret = settings.slack_app_token, settings.slack_signing_secret
+    if token is None and secret is None:
+        advice = "set SLACK_APP_TOKEN or SLACK_SIGNING_SECRET, see docs/connect/slack.md; until then `ops alert`"
+        return [Finding("delivery", "slack buttons", "not connected", "buttons under alerts do nothing", advice)]
+    found = []
+    if token is not None:
+        found.append(_socket_mode(token.get_secret_value(), settings.slack_base_url, seconds))
+    if secret is not None:
+        found.append(_signing_secret(secret.get_secret_value(), settings.ops_listen_port))
+    return found
+
+
+def _socket_mode(token: str, base_url: str | None, seconds: float) -> Finding:
+    from resources.slack_interactions import SocketModeRefused, socket_mode_address
+
+    began = time.monotonic()
+    try:
+        socket_mode_address(token, base_url=base_url, timeout=min(seconds, 15.0))
+    except SocketModeRefused as error:
+        return Finding("delivery", "slack socket mode", "failed", str(error), error.remedy)
+    except OpsError as error:
+        return Finding("delivery", "slack socket mode", "failed", str(error), "try again; see status.slack.com")
+    spent = round(time.monotonic() - began, 3)
+    return Finding("delivery", "slack socket mode", "ok", "Slack gives an address to listen at", seconds=spent)
+
+
+def _signing_secret(secret: str, port: int) -> Finding:
+    """Slack's secrets are 32 hexadecimal digits; the page they stand on has three other values to take by mistake."""
+    check = "slack signing secret"
+    where = "copy Basic Information → App Credentials → Signing Secret into SLACK_SIGNING_SECRET"
+    if re.fullmatch(r"[0-9a-f]{32}", secret):
+        detail = f"32 hexadecimal digits, as Slack's are; requests are taken on port {port} while `ops listen` runs"
+        return Finding("delivery", check, "ok", detail)
+    if secret.startswith(("xox", "xapp-")):
+        why = "this is a token, not the signing secret"
+    elif secret != secret.strip():
+        why = "there is white space around it"
+    elif re.fullmatch(r"[A-Za-z0-9]{24}", secret):
+        why = "24 letters and digits: this is the verification token, which Slack has given up"
+    else:
+        why = f"{len(secret)} characters, where Slack's are 32 hexadecimal digits"
+    return Finding("delivery", check, "failed", f"{why}: every press would be refused", where)
 
 
 def _writer() -> Finding:

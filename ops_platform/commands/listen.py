@@ -1,7 +1,7 @@
-"""`ops listen`: the process that takes presses of buttons under alerts.
+"""`ops listen`: the process that takes presses of buttons, under alerts and under requests for approval.
 
 Belongs here: putting the listeners, the desk and the machine's actions together, and their life. Does not belong here:
-Slack's protocol (`resources/slack_interactions.py`), what a press does (`ops_platform.alerts`).
+Slack's protocol (`resources/slack_interactions.py`), what a press does (`ops_platform.alerts` and `.approvals`).
 
 It imports neither Dagster nor dbt: it is always there, so it must stay small.
 """
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from ops_platform.alerts.presses import Settled
+    from ops_platform.approvals.inbox import Inbox
     from ops_platform.delivery import DeliveryPolicy
     from resources.slack_interactions import Desk, HttpListener, SocketListener
     from resources.slack_posting import SlackPoster
@@ -49,7 +50,7 @@ def listen(*, port: int | None, socket_mode: bool | None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     poster = SlackPoster.from_settings(settings)
     prepare_database()
-    desk = desk_of(settings, poster, connect)
+    desk, inbox = desk_of(settings, poster, connect), company_inbox(settings)
     http, socket = listeners_of(settings, desk, port=port, socket_mode=socket_mode)
     stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -63,7 +64,7 @@ def listen(*, port: int | None, socket_mode: bool | None) -> int:
         click.echo("Socket Mode: connecting")
     try:
         while not stopping.wait(SHOW_SECONDS):
-            _show_all(poster, connect)
+            _show_all(poster, connect, inbox)
             if socket is not None and socket.failed and http is None:
                 raise ConfigurationError(socket.failed)
     finally:
@@ -83,20 +84,25 @@ def wanted(settings: Settings) -> bool:
 def desk_of(settings: Settings, poster: SlackPoster, connect: Connect) -> Desk:
     """The desk that does presses with the machine's own actions, shows them and delivers what they made."""
     from ops_platform.alerts.composing import AlertComposer
+    from ops_platform.alerts.links import Links
     from ops_platform.alerts.pressed import PressedActions
+    from ops_platform.alerts.presses import Handlers
+    from ops_platform.approvals.pressed import PressedApprovals
     from ops_platform.fleet import get_fleet
     from ops_platform.fleet.profile import company_profile
     from resources.slack_interactions import Desk, SlackPeople, answer_privately
 
     fleet = get_fleet()
     names = (settings.slack_alert_users or "").split(",")
+    inbox = company_inbox(settings)
+    alerts = PressedActions(fleet, AlertComposer(company_profile(fleet), Links.of(settings, fleet)))
     return Desk(
         connect=connect,
-        act=PressedActions(fleet, AlertComposer(company_profile(fleet), settings.ops_console_url)),
+        act=Handlers({"alert": alerts, "approval": PressedApprovals(inbox)}),
         people=SlackPeople(poster.ask, frozenset(name.strip() for name in names if name.strip())),
         now=clock.now,
         answer=partial(answer_privately, base_url=settings.slack_base_url),
-        after=partial(after_press, poster=poster, connect=connect),
+        after=partial(after_press, poster=poster, connect=connect, inbox=inbox),
     )
 
 
@@ -127,24 +133,51 @@ def after_press(
     *,
     poster: SlackPoster,
     connect: Connect,
+    inbox: Inbox | None = None,
     today: Callable[[], date] | None = None,
     policy: DeliveryPolicy | None = None,
 ) -> None:
-    """Show the alert's message as it stands now, and deliver what the press put in the outbox. `today` is the
-    company's day, by default the clock's."""
+    """Do what a press approved, show the message as it stands now, and deliver what the press put in the outbox.
+    `today` is the company's day, by default the clock's."""
     from ops_platform.delivery import deliver
 
     if settled.state != "done":
         return
-    show(poster, connect, settled.press.alert_id, (today or _today)())
+    if settled.press.about == "approval":
+        if inbox is not None:
+            do_approved(poster, connect, inbox, settled.press.number)
+    else:
+        show(poster, connect, settled.press.number, (today or _today)())
     deliver(connect, poster, limit=10, policy=policy)
 
 
-def _show_all(poster: SlackPoster, connect: Connect) -> None:
+def _show_all(poster: SlackPoster, connect: Connect, inbox: Inbox) -> None:
     try:
         show(poster, connect, None, _today())
+        do_approved(poster, connect, inbox, None)
     except Exception as error:  # whatever is away now is there at the next turn
         log.warning("messages are brought up to date later: %s", error)
+
+
+def company_inbox(settings: Settings) -> Inbox:
+    """The inbox of the company, with its channels where Slack is connected."""
+    from ops_platform.approvals.assembly import inbox_of
+    from ops_platform.fleet import get_fleet
+    from resources.slack_posting import channel_id
+
+    return inbox_of(get_fleet(), None if settings.slack_bot_token is None else partial(channel_id, settings))
+
+
+def do_approved(poster: SlackPoster, connect: Connect, inbox: Inbox, number: int | None) -> None:
+    """Refuse what nobody decided in time, do what was approved, and show the messages of one request, or of all, as
+    they stand now."""
+    from ops_platform.approvals.execution import execute_approved
+    from ops_platform.approvals.message import show_standing
+
+    with connect() as connection:
+        inbox.expire_due(connection, clock.now())
+    execute_approved(connect, inbox, clock.now())
+    show_standing(connect, poster, inbox, approval_id=number)
 
 
 def show(poster: SlackPoster, connect: Connect, alert_id: int | None, today: date) -> None:

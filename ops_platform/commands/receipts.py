@@ -53,11 +53,14 @@ def show(*, job: str | None, since: date | None, limit: int, week: bool, as_json
 
 
 def _print(receipt: Receipt, zone: ZoneInfo) -> None:
+    from ops_platform.alerts.receipts import HELD
     from ops_platform.commands.safe_text import printable
 
     sign, colour = _SIGNS[receipt.status]
     at = receipt.as_of.astimezone(zone)
     said = "silent" if receipt.silent else f"{receipt.messages} message{'' if receipt.messages == 1 else 's'}"
+    if receipt.messages == 0 and receipt.held and not receipt.silent:
+        said = "held back"
     if receipt.status != "succeeded" and receipt.messages == 0:
         said = receipt.status
     head = f"{click.style(sign, fg=colour)} {at:%a %d %b %H:%M}  {receipt.job:<24} {said}"
@@ -76,6 +79,9 @@ def _print(receipt: Receipt, zone: ZoneInfo) -> None:
         fresh = "unknown" if receipt.fresh_to is None else f"{receipt.fresh_to.astimezone(zone):%a %d %b %H:%M}"
         stale = f"; out of date: {', '.join(receipt.stale)}" if receipt.stale else ""
         click.echo(f"    every source whole to {fresh}{stale}")
+    if receipt.held:
+        back = ", ".join(f"{number} {HELD.get(why, why)}" for why, number in sorted(receipt.held.items()))
+        click.echo(f"    held back: {back}")
     if receipt.error:
         by = " (written for it: the run could not)" if receipt.noted_by == "sensor" else ""
         click.echo(f"    {printable(receipt.error)}{by}")

@@ -96,12 +96,15 @@ def simulate(name: str, *, since: datetime | None, output: Path | None, parts: b
     """Which alerts a metric would have brought since a day, with a chart in the terminal and as a file."""
     from ops_platform import clock
     from ops_platform.database import connect
+    from ops_platform.fleet import get_fleet
     from ops_platform.settings import get_settings
     from ops_platform.watch.judgement import SeriesKey
-    from ops_platform.watch.simulate import episodes, page, replay, svg, text_chart
+    from ops_platform.watch.simulate import episodes, first_known, page, replay, svg, text_chart, told_as
     from ops_platform.watch.store import WINDOW_DAYS, company_zone, metrics_watched, read_panel
 
-    now = clock.now()
+    if output is not None and output.suffix not in (".html", ".svg"):
+        raise click.UsageError(f"{output}: as .html or .svg")
+    now, alone_from = clock.now(), get_fleet().alerts.parts_alone_from
     with connect(autocommit=True, application="ops watch simulate") as connection:
         metrics = metrics_watched(connection, [name])
         zone = company_zone(connection)
@@ -118,22 +121,29 @@ def simulate(name: str, *, since: datetime | None, output: Path | None, parts: b
         panel = read_panel(
             connection, metrics, end=end, zone=zone, judged_days=replayed, window=window, parts=parts
         )  # fmt: skip
+    # Before its first known day a metric has no past to replay.
+    first = max(first, first_known(panel) or end)
     found = replay(panel, first, now)
     told = episodes(found)
+    manner = {one: told_as(one, told, alone_from=alone_from) for one in told}
     whole = SeriesKey(name)
     path = output or get_settings().ops_home / "charts" / f"{name}.html"
-    drawings = {".html": lambda: page(metrics[0], found), ".svg": lambda: svg(metrics[0], whole, found)}
-    if path.suffix not in drawings:
-        raise click.UsageError(f"{path}: as .html or .svg")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(drawings[path.suffix](), encoding="utf-8")
+    drawings = {
+        ".html": lambda: page(metrics[0], found, alone_from=alone_from),
+        ".svg": lambda: svg(metrics[0], whole, found),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(drawings[path.suffix](), encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"the chart cannot be written to {path}: {error.strerror}") from None
     if as_json:
         answer = {
             "metric_id": name, "since": first.isoformat(), "until": end.isoformat(), "file": str(path),
             "alerts": [
                 {
                     "series": str(one.key), "first": one.first.isoformat(), "last": one.last.isoformat(),
-                    "worst": _plain(one.worst),
+                    "told": manner[one], "worst": _plain(one.worst),
                 }
                 for one in told
             ],
@@ -144,9 +154,13 @@ def simulate(name: str, *, since: datetime | None, output: Path | None, parts: b
     for line in text_chart([each for each in found if each.key == whole]):
         click.echo(line)
     for one in told:
-        span = f"{one.first}" if one.first == one.last else f"{one.first} to {one.last}"
-        click.echo(f"{span}  {_line(one.worst)}")
-    click.echo(f"{len(told)} alerts in {(end - first).days + 1} days; chart: {path}")
+        until = "" if one.first == one.last else f"  ({one.first} to {one.last})"
+        aside = "" if manner[one] == "alone" else f"  [{manner[one]}]"
+        click.echo(f"{_line(one.worst)}{until}{aside}")
+    alone = sum(how == "alone" for how in manner.values())
+    rest = f", {len(told) - alone} parts told with the whole or listed only" if alone < len(told) else ""
+    days = (end - first).days + 1
+    click.echo(f"{alone} alert{'' if alone == 1 else 's'} in {days} days{rest}; chart: {path}")
     return 0
 
 

@@ -13,6 +13,7 @@ inside functions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -32,6 +33,8 @@ TAIL_DAYS = 365
 ERROR_DAYS = 63  # two months, so that a monthly spike has shown itself
 TAIL = 0.985  # of the residuals of a year, on each side
 TAIL_MULTIPLE = 1.4
+_DECAYING = 0.05  # the share of residuals from which on a tail is taken to decay exponentially
+_HALVINGS = math.log2(_DECAYING * 2 * TAIL_DAYS)  # of it, until a residual is as large once in two years
 OTHER_VOTES = 1.0  # reach of the two other votes, in the first one's
 FEWEST_RESIDUALS = 28
 _FEWEST_ERRORS = 14
@@ -72,20 +75,22 @@ class Expectations:
 
 def expect(
     values: Floats, days: Sequence[date], *, offsets: Floats, weights: Floats | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None, states: NDArray[np.bool_] | None = None,
 ) -> Expectations:  # fmt: skip
     """The expected range of `values[series, day]`, `days` being consecutive.
 
     `offsets[series]` is the size below which differences do not matter: above it the scale is that of shares, as
     volumes need; NaN keeps the plain scale, as rates need. `weights[series, day]` (optional) is what a day's value
     rests on, as the denominator of a rate: a day on few is given a wider range. `labels[day]` names holidays and
-    promotions."""
+    promotions; they say nothing of `states[series]`, which a day takes over from the day before."""
     places = baseline.month_day_places(days)
     marks = list(labels) if labels is not None else [""] * len(days)
     parts = [
         _expect(
             values[start : start + _CHUNK], days, offsets[start : start + _CHUNK],
             None if weights is None else weights[start : start + _CHUNK], places, marks,
+            np.zeros(len(values[start : start + _CHUNK]), dtype=bool) if states is None
+            else states[start : start + _CHUNK],
         )
         for start in range(0, len(values), _CHUNK)
     ]  # fmt: skip
@@ -109,12 +114,14 @@ def from_scale(scaled: Floats, offsets: Floats) -> Floats:
 
 
 def _expect(
-    values: Floats, days: Sequence[date], offsets: Floats, weights: Floats | None, places: Ints, labels: list[str]
-) -> Expectations:
+    values: Floats, days: Sequence[date], offsets: Floats, weights: Floats | None, places: Ints, labels: list[str],
+    states: NDArray[np.bool_],
+) -> Expectations:  # fmt: skip
     scaled = to_scale(values, offsets)
     steadiness = _steadiness(weights, values.shape)
     monthly, weekly = _anchors(days, 28), _anchors(days, 7)
-    effect, precedents = _calendar(scaled, labels)
+    effect, precedents = _calendar(scaled, labels, places)
+    effect, precedents = np.where(states[:, None], 0.0, effect), np.where(states[:, None], -1, precedents)
     # One earlier holiday says twice as little as many do.
     widening = np.where(
         precedents < 0, 1.0, np.where(precedents == 0, _WITHOUT_PRECEDENT, 1 + 1 / np.maximum(precedents, 1))
@@ -130,12 +137,11 @@ def _expect(
         plain = baseline.level(history - effect, baseline.LONG_DAYS) + effect
         away, away_plain = (scaled - expected) * steadiness, (scaled - plain) * steadiness
         together = _mean_of_last(away, _TOGETHER)
-        # What was outside in the first pass counts as standing at the edge: see the module's head.
-        seen = np.where(np.isnan(clipped), away, clipped)
+        # What was outside in the first pass counts as standing at the edge at the most: see the module's head.
+        seen = _no_farther(away, clipped)
         low, high, count = _tail(seen, grown, anchors)
         low3, high3, _ = _tail(_mean_of_last(seen, _TOGETHER), grown, anchors)
-        seen_plain = np.where(np.isnan(clipped), away_plain, np.clip(away_plain, -np.abs(clipped), np.abs(clipped)))
-        low_plain, high_plain, _ = _tail(seen_plain, grown, anchors)
+        low_plain, high_plain, _ = _tail(_no_farther(away_plain, clipped), grown, anchors)
         # Days together: how far today may be, given the days before; never nearer than half an ordinary tail.
         others = together * _TOGETHER - away
         half_low, half_high = low / (2 * TAIL_MULTIPLE), high / (2 * TAIL_MULTIPLE)
@@ -165,8 +171,13 @@ def _expect(
         high=from_scale(np.where(known, expected + top, np.nan), offsets),
         baseline=np.where(known, chosen, -1),
         residuals=count,
-        precedents=np.where(np.array([bool(label) for label in labels])[None, :], precedents, -1),
+        precedents=precedents,
     )
+
+
+def _no_farther(away: Floats, edge: Floats) -> Floats:
+    """The residuals, those that have an edge drawn in to it."""
+    return np.where(np.isnan(edge), away, np.clip(away, -np.abs(edge), np.abs(edge)))
 
 
 def _nearest(first: Floats, *votes: tuple[Floats, Floats]) -> Floats:
@@ -188,11 +199,13 @@ def _steadiness(weights: Floats | None, shape: tuple[int, ...]) -> Floats:
     return np.clip(np.where(np.isfinite(share), share, 1.0), 0.2, 3.0)
 
 
-def _calendar(scaled: Floats, labels: list[str]) -> tuple[Floats, Ints]:
-    """The effect of each day's label, from earlier days of it, else of its kind (what is before the colon)."""
+def _calendar(scaled: Floats, labels: list[str], places: Ints) -> tuple[Floats, Ints]:
+    """The effect of each day's label, from earlier days of it, else of its kind (what is before the colon): how far
+    they stood from their level, weekday and day of the month."""
     if not any(labels):
         return np.zeros(scaled.shape), np.full(scaled.shape, -1, dtype=np.int64)
     away = scaled - (baseline.level(scaled, baseline.LONG_DAYS) + np.nan_to_num(baseline.weekday_effect(scaled)))
+    away = away - np.nan_to_num(baseline.month_day_effect(away, places))
     own, known = baseline.calendar_effect(away, baseline.calendar_places(labels))
     kinds = [label.partition(":")[0] for label in labels]
     pooled, _ = baseline.calendar_effect(away, baseline.calendar_places(kinds))
@@ -291,6 +304,11 @@ def _tail(away: Floats, grown: NDArray[np.bool_], anchors: Ints) -> tuple[Floats
     sided = count >= _ENOUGH_FOR_A_SIDE
     high = np.where(sided, np.maximum(high, either / 2), either) * TAIL_MULTIPLE
     low = np.where(sided, np.minimum(low, -either / 2), -either) * TAIL_MULTIPLE
+    # A heavy tail reaches farther than a multiple of its edge: as far as it decays until it comes so seldom.
+    near, far = ranked(ordered, 1 - _DECAYING), ranked(ordered, 1 - _DECAYING / 2)
+    high = np.where(sided, np.maximum(high, near + (far - near) * _HALVINGS), high)
+    near, far = ranked(ordered, _DECAYING), ranked(ordered, _DECAYING / 2)
+    low = np.where(sided, np.minimum(low, near + (far - near) * _HALVINGS), low)
     # Mostly still, now and then a jump: only a larger jump than the year's largest is out of the ordinary.
     still = ranked(size, 0.9) == 0
     largest = ranked(size, 1.0)

@@ -11,7 +11,7 @@ lies in no slice, is stated. A number that is not known on one of the two sides 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -443,6 +443,9 @@ class TableSearch:
     set_aside: int
 
 
+_MISSING = "(missing)"
+
+
 def explain_csv(file: Path, *, depth: int | None = None, most: int = 10) -> TableSearch:
     """Search a file: columns are dimensions, then `real` and `predict`.
 
@@ -460,7 +463,11 @@ def explain_csv(file: Path, *, depth: int | None = None, most: int = 10) -> Tabl
         ).fillna("")
     except FileNotFoundError:
         raise ConfigurationError(f"{file}: there is no such file") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as problem:
+    except pd.errors.EmptyDataError:
+        raise DataFailure(f"{file} is empty: wanted are columns of dimensions, then real, predict") from None
+    except UnicodeDecodeError as problem:
+        raise ConfigurationError(f"{file} is no text in UTF-8 (byte {problem.start})") from None
+    except (pd.errors.ParserError, OSError) as problem:
         raise ConfigurationError(f"{file}: not read as CSV: {problem}") from None
     table.columns = [str(name).strip() for name in table.iloc[0]]
     table = table.iloc[1:]
@@ -477,6 +484,8 @@ def explain_csv(file: Path, *, depth: int | None = None, most: int = 10) -> Tabl
     names = [name for name in table.columns if name and name not in measures]
     if not names:
         raise ConfigurationError(f"{file}: no column of a dimension beside real and predict: nothing to search")
+    if table.empty:
+        raise DataFailure(f"{file} has no rows")
     numbers = {name: pd.to_numeric(table[name].str.strip(), errors="coerce").to_numpy(float) for name in measures}
     asked = parts if ratio else measures
     whole = np.all([np.isfinite(numbers[name]) for name in asked], axis=0)
@@ -487,8 +496,22 @@ def explain_csv(file: Path, *, depth: int | None = None, most: int = 10) -> Tabl
         actual, expected = _beyond_ratio(*(kept[name] for name in parts))
     else:
         actual, expected = kept["real"], kept["predict"]
-    columns = {name: table[name].str.strip().replace("", "(missing)").to_numpy(object)[whole] for name in names}
-    return TableSearch(search(columns, actual, expected, depth=depth, most=most), len(table), int((~whole).sum()))
+    dimensions = table.loc[whole, names].apply(lambda column: column.str.strip())
+    columns = {name: dimensions[name].replace("", _MISSING).to_numpy(object) for name in names}
+    found = search(columns, actual, expected, depth=depth, most=most)
+    found = replace(found, notes=(*found.notes, *_remarks(dimensions)))
+    return TableSearch(found, len(table), int((~whole).sum()))
+
+
+def _remarks(dimensions: Any) -> list[str]:
+    """What a reader should know of a file's dimensions before trusting what was found in them."""
+    remarks = []
+    empty, repeated = int((dimensions == "").sum().sum()), int(dimensions.duplicated().sum())
+    if empty:
+        remarks.append(f"{empty} cells of dimensions are empty: taken as the value {_MISSING}")
+    if repeated:
+        remarks.append(f"{repeated} rows repeat the dimensions of another: added to it")
+    return remarks
 
 
 def _beyond_ratio(real_a: Any, predict_a: Any, real_b: Any, predict_b: Any) -> tuple[Any, Any]:

@@ -46,18 +46,23 @@ def judge(panel: Panel) -> Judged:
     """Judge every day of every series of the panel, each by earlier days only."""
     import numpy as np
 
+    from ops_platform.watch.chance import chance_limits
     from ops_platform.watch.expectation import expect
 
     metrics = [panel.metrics[key.metric_id] for key in panel.keys]
     offsets = np.array([metric.offset for metric in metrics])
     rates = np.array([metric.is_rate for metric in metrics], dtype=bool)[:, None]
     found = expect(
-        panel.values, panel.days, offsets=offsets, weights=np.where(rates, panel.weights, np.nan), labels=panel.labels
-    )
+        panel.values, panel.days, offsets=offsets, weights=np.where(rates, panel.weights, np.nan), labels=panel.labels,
+        states=np.array([metric.kind != "flow" for metric in metrics], dtype=bool),
+    )  # fmt: skip
     least = np.array([float(metric.minimum_effect or 0) for metric in metrics])[:, None]
     # Where nothing ever moved the range is a point; a hair's breadth of it is not a breach.
     least = np.maximum(least, 1e-9 * np.maximum(np.abs(np.nan_to_num(found.expected)), 1e-3))
     high, low = np.maximum(found.high, found.expected + least), np.minimum(found.low, found.expected - least)
+    counted = np.array([metric.is_count for metric in metrics], dtype=bool)
+    by_chance = chance_limits(panel.values, panel.weights, found.expected, counted=counted, rates=rates[:, 0])
+    low, high = np.fmin(low, by_chance[0]), np.fmax(high, by_chance[1])
     above = panel.values >= found.expected
     away = np.abs(panel.values - found.expected)
     closeness = np.minimum(away / np.where(above, high - found.expected, found.expected - low), _FARTHEST)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -77,6 +77,11 @@ class WatchedMetric:
         return self.aggregation in ("ratio", "average")
 
     @property
+    def is_count(self) -> bool:
+        """Whether a day's value is a number of things that happened that day."""
+        return self.unit == "count" and self.aggregation == "sum" and self.kind == "flow"
+
+    @property
     def empty_is_zero(self) -> bool:
         """Whether a part without a row on a day whose whole is known had nothing: true of sums, not of rates."""
         return self.unit in ("money", "count") and not self.is_rate
@@ -136,37 +141,46 @@ def read_csv(path: Path) -> PlainSeries:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
-            named = {(name or "").strip().lower(): name for name in rows.fieldnames or []}
+            if rows.fieldnames is None:
+                raise DataFailure(f"{path} is empty: it needs timestamp,value")
+            named = {(name or "").strip().lower(): name for name in rows.fieldnames}
             missing = [name for name in ("timestamp", "value") if name not in named]
             if missing:
                 raise ConfigurationError(f"{path} has no column {' and '.join(missing)}: it needs timestamp,value")
-            labels, seconds, values, zoned = [], [], [], set()
+            labels, seconds, values, zoned, offsets = [], [], [], set(), set()
             for row in rows:
                 label = (row[named["timestamp"]] or "").strip()
-                moment, has_zone = _moment(label, path, rows.line_num)
-                zoned.add(has_zone)
+                moment, offset = _moment(label, path, rows.line_num)
+                zoned.add(offset is not None)
+                offsets.add(offset)
                 labels.append(label)
                 seconds.append(moment)
                 values.append(_number(row[named["value"]]))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: there is no such file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is no text in UTF-8 (byte {error.start})") from None
+    except (OSError, csv.Error) as error:
         raise ConfigurationError(f"{path} cannot be read as CSV: {error}") from None
     if not labels:
         raise DataFailure(f"{path} has no rows")
     if len(zoned) > 1:
         raise ConfigurationError(f"{path}: some timestamps have a zone and some have none; give all of them one")
-    return PlainSeries(labels, seconds, values, _notes(seconds, values))
+    if all(math.isnan(value) for value in values):
+        raise DataFailure(f"{path} has no finite number in its column value")
+    return PlainSeries(labels, seconds, values, _notes(seconds, values, len(offsets)))
 
 
-def _moment(text: str, path: Path, line: int) -> tuple[float, bool]:
-    """Seconds since 1970 and whether the text says its zone."""
+def _moment(text: str, path: Path, line: int) -> tuple[float, timedelta | None]:
+    """Seconds since 1970, and how far from UTC the text says it is; None where it does not say."""
     try:
         if text.replace(".", "", 1).isdecimal() and len(text) > 8:
-            return float(text), True
+            return float(text), timedelta()
         found = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(f"{path}, line {line}: {text!r} is no timestamp (as 2026-11-20 06:00:00)") from None
     # Without a zone a moment is taken as it is written: hours of the day are then those of the file's own clock.
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp(), found.tzinfo is not None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp(), found.utcoffset()
 
 
 def _number(text: str | None) -> float:
@@ -177,8 +191,10 @@ def _number(text: str | None) -> float:
     return found if math.isfinite(found) else math.nan
 
 
-def _notes(seconds: list[float], values: list[float]) -> list[str]:
+def _notes(seconds: list[float], values: list[float], offsets: int) -> list[str]:
     notes = []
+    if offsets > 1:
+        notes.append(f"the timestamps stand in {offsets} offsets from UTC: taken as the moments they name")
     unknown = sum(math.isnan(value) for value in values)
     disordered = sum(later < earlier for earlier, later in pairwise(seconds))
     repeated = len(seconds) - len(set(seconds))
@@ -188,6 +204,6 @@ def _notes(seconds: list[float], values: list[float]) -> list[str]:
         notes.append(f"{disordered} rows are older than the row before: scored in the order of time")
     if repeated:
         notes.append(f"{repeated} timestamps are repeated: each row is scored, in the order of the file")
-    if len({value for value in values if not math.isnan(value)}) <= 1:
+    if len(values) > 1 and len({value for value in values if not math.isnan(value)}) <= 1:
         notes.append("the series never changes: nothing can be out of the ordinary")
     return notes

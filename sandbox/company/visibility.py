@@ -105,7 +105,8 @@ def _where(incident: Incident) -> tuple[tuple[str, ...], tuple[str, ...], date]:
     start, value = incident.start, incident.entity.partition(":")[2]
     match incident.kind:
         case "channel_drop":
-            found = [f"metric:{name}:channel:{value}" for name in ("orders", "net_sales", "channel_net_sales")]
+            found = [f"threshold:channel_demand:channel:{value}"]
+            found += [f"metric:{name}:channel:{value}" for name in ("orders", "net_sales", "channel_net_sales")]
             found += [f"metric:{name}" for name in _ORDERS]
             if value == "amazon":
                 found += [f"metric:marketplace_{name}" for name in ("orders", "sales", "units")]

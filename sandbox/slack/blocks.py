@@ -50,9 +50,7 @@ _ELEMENTS = frozenset(
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RICH = frozenset({"rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"})
 # Blocks that are known but not looked into.
-_OPAQUE = frozenset(
-    {"alert", "card", "carousel", "container", "data_table", "file", "plan", "task_card", "video", "input"}
-)
+_OPAQUE = frozenset({"alert", "card", "carousel", "container", "data_table", "file", "plan", "task_card", "video"})
 
 
 class _Checker:
@@ -151,6 +149,24 @@ class _Checker:
         self.keys(block, pointer, "block_id", "elements")
         for index, item in enumerate(self.items(block.get("elements", []), f"{pointer}/elements", 5)):
             self.element(item, f"{pointer}/elements/{index}")
+
+    def input(self, block: dict[str, Any], pointer: str) -> None:
+        self.keys(block, pointer, "block_id hint optional dispatch_action", "label element")
+        for name in ("label", "hint"):
+            if name in block:
+                self.text(block[name], f"{pointer}/{name}", 2000, ("plain_text",))
+        element = block.get("element")
+        if not isinstance(element, dict) or element.get("type") != "plain_text_input":
+            if "element" in block and (not isinstance(element, dict) or element.get("type") not in _ELEMENTS):
+                self.fail(f"{pointer}/element", "unsupported type")
+            return
+        at = f"{pointer}/element"
+        self.keys(
+            element, at,
+            "action_id initial_value multiline min_length max_length dispatch_action_config focus_on_load placeholder",
+        )  # fmt: skip
+        if not 1 <= element.get("max_length", 3000) <= 3000:
+            self.fail(f"{at}/max_length", "must be less than 3001")
 
     def image(self, block: dict[str, Any], pointer: str) -> None:
         self.keys(block, pointer, "block_id image_url slack_file title", "alt_text")
@@ -265,6 +281,7 @@ def check_blocks(blocks: Any) -> list[str]:
         "actions": checker.actions,
         "context_actions": checker.context_actions,
         "image": checker.image,
+        "input": checker.input,
         "markdown": checker.markdown_block,
         "rich_text": checker.rich_text,
         "table": checker.table,

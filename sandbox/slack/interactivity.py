@@ -32,7 +32,7 @@ from sandbox.mutation import MutationRefused, required
 from sandbox.slack.blocks import check_blocks
 from sandbox.slack.workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, Message, Workspace
 
-SIGNING_SECRET = "sandbox-signing-secret"  # noqa: S105
+SIGNING_SECRET = "5a4db0c5519a15ec2e7fa11ed0e5ca9e"  # noqa: S105  (shaped as Slack's are)
 ACK_SECONDS = 3.0
 TICKET_SECONDS = 60.0
 MOST_SOCKETS = 10
@@ -124,7 +124,8 @@ class Interactivity:
 
     async def press(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Press `action_id` under the message `ts` in `channel` as `user`; `selected_date` for a date. `deliveries`
-        tells the app more than once; with `replay` the very same signed request. The press is the same each time."""
+        tells the app more than once; with `replay` the very same signed request. The press is the same each time.
+        `typed` is what stands in the message's fields, by their action ids."""
         channel, ts = required(data, "channel"), required(data, "ts")
         message = self._workspace.get(channel, ts)
         if message is None:
@@ -134,6 +135,7 @@ class Interactivity:
             raise MutationRefused(f"There is no user {user!r}.")
         action = self._action(message, required(data, "action_id"), data)
         payload = self._payload(channel, message, user, action)
+        payload["state"] = {"values": _typed(message, data.get("typed") or {})}
         results = []
         sent: tuple[bytes, dict[str, str]] | None = None
         for number in range(max(int(data.get("deliveries", 1)), 1)):
@@ -262,6 +264,21 @@ class Interactivity:
         else:
             self._ledger.record("slack", "ephemeral_shown", {"channel": channel, "user": kept["user"], "text": text})
         return Response(b'{"ok":true}', media_type="application/json")
+
+
+def _typed(message: Message, typed: Mapping[str, str]) -> dict[str, Any]:
+    """What Slack tells of every field of the message with each press: what stands in it, or null."""
+    values: dict[str, Any] = {}
+    known = set()
+    for block in message.get("blocks", []):
+        element = block.get("element", {}) if block["type"] == "input" else {}
+        if element.get("type") == "plain_text_input":
+            name = element["action_id"]
+            known.add(name)
+            values[block["block_id"]] = {name: {"type": "plain_text_input", "value": typed.get(name)}}
+    if set(typed) - known:
+        raise MutationRefused(f"The message has no field called {sorted(set(typed) - known)[0]!r}.")
+    return values
 
 
 def _signed(payload: dict[str, Any], now: float) -> tuple[bytes, dict[str, str]]:

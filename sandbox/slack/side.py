@@ -44,8 +44,12 @@ TOKENS: dict[str, tuple[str, ...]] = {
     BOT_TOKEN: tuple(_SCOPES.split()),
     "xoxb-sandbox-readonly": tuple(_READING.split()),
     APP_TOKEN: ("connections:write",),
+    "xapp-sandbox-unscoped": (),
 }
-_DEAD_TOKENS = {"xoxb-sandbox-revoked": "token_revoked", "xoxb-sandbox-expired": "token_expired"}
+_DEAD_TOKENS = {
+    "xoxb-sandbox-revoked": "token_revoked", "xoxb-sandbox-expired": "token_expired",
+    "xapp-sandbox-revoked": "token_revoked",
+}  # fmt: skip
 _PAGE_FAULTS = frozenset({"repeat_page", "empty_page"})
 _ERROR_FAULT = frozenset({"error"})
 SEMANTIC_FAULTS = _PAGE_FAULTS | _ERROR_FAULT
@@ -119,6 +123,8 @@ class SlackSide(Side):
             if method is None:
                 raise SlackError("unknown_method", req_method=name)
             arguments, warnings, token = await _arguments(request, method.json_body)
+            if name == "apps.connections.open":
+                _only_as_slack_says(request)
             granted = self._authorise(name, token)
             headers["x-oauth-scopes"] = ",".join(granted)
             headers["x-accepted-oauth-scopes"] = ",".join(method.scopes)
@@ -177,7 +183,8 @@ class SlackSide(Side):
             raise SlackError(_DEAD_TOKENS[token])
         if token not in TOKENS:
             raise SlackError("invalid_auth")
-        if (token == APP_TOKEN) != (method == "apps.connections.open") and method not in ("api.test", "auth.test"):
+        app_level = token.startswith("xapp-")
+        if app_level != (method == "apps.connections.open") and method not in ("api.test", "auth.test"):
             raise SlackError("not_allowed_token_type")
         return TOKENS[token]
 
@@ -259,6 +266,14 @@ class SlackSide(Side):
     def _at(self, data: Mapping[str, Any]) -> datetime:
         at = data.get("at")
         return parse_instant(str(at)) if at else self.workspace.clock.now()
+
+
+def _only_as_slack_says(request: Request) -> None:
+    """Socket Mode is opened by POST alone, and its token is read from the header alone."""
+    if request.method != "POST":
+        raise SlackError("insecure_request")
+    if "authorization" not in request.headers:
+        raise SlackError("invalid_auth")
 
 
 async def _arguments(request: Request, json_body: bool) -> tuple[dict[str, Any], list[str], str]:

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Connect
 from tests.database.fresh_database import fresh_database
 
-_EMPTY = """
+EMPTY = """
 delete from ops.alert_feedback; delete from ops.alert_actions; delete from ops.alert_mutes;
 delete from ops.alert_events; delete from ops.alert_members; delete from ops.alert_conditions;
 delete from ops.alert_threads; delete from ops.alerts; delete from ops.alert_storms; delete from ops.outbox;
@@ -28,5 +28,5 @@ def desk_database(server_home: Path, migrated: str) -> Iterator[Connect]:
 def desk(desk_database: Connect) -> Connect:
     """A function that opens connections to a migrated database without a single alert."""
     with desk_database() as connection:
-        connection.execute(_EMPTY.encode())
+        connection.execute(EMPTY.encode())
     return desk_database

@@ -6,8 +6,9 @@
 Belongs here: replaying every past morning on the published tables and scoring it against the sandbox's ledger. Does not
 belong here: where an incident shows (`sandbox/company/visibility.py`, which knows what was planted), judging.
 
-What is replayed: every watched metric (each day judged from earlier days only) and
-every rule that reads a metric with a past or a mart with a day. Marts of the present alone (stock, open listings) have
+What is replayed: every watched metric (each day judged from earlier days only; what is told of its parts is as the
+policy has it) and every rule that reads a metric with a past or a mart with a day, through the alert machine with the
+rule's persistence. Marts of the present alone (stock, open listings) have
 no past to replay: their incidents are looked at as of the clock, and by `test_incidents_of_the_day.py`, which moves it.
 A past morning is read as the warehouse has it now: what arrived late counts as there.
 """
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from ops_platform.alerts.signal import Subject
     from ops_platform.fleet import Fleet
     from ops_platform.fleet.alert_policy import AlertPolicy
     from ops_platform.watch.judgement import SeriesKey
+    from ops_platform.watch.level_shift import LevelShift
     from ops_platform.watch.series import Panel
     from sandbox.company.model import Incident
 
@@ -40,6 +43,7 @@ WARM_UP_DAYS = 60  # of a series, before its incidents and alerts count
 APART_DAYS = 7  # breaches further apart are two alerts
 _LEVELS_EVERY = 28  # days
 _AT_ONCE = 40  # metrics replayed together: bounds the memory
+_SYNCED = "select distinct vendor from ops.sync_runs where status = 'succeeded'"
 _PRESENT = frozenset({"stock_out", "supply_hold", "listing_suppressed", "account_at_risk", "work_order_untrue"})
 
 Breaches = dict[str, set[date]]
@@ -96,6 +100,13 @@ def built(seed: int, home: Path) -> Path:
         outcome = run_job("ops_pulse")
         if not outcome.succeeded:
             raise SystemExit(f"the morning failed: {outcome.failures}")
+        from ops_platform.database import connect
+        from ops_platform.fleet import get_fleet
+
+        with connect() as connection:
+            synced = {vendor for (vendor,) in connection.execute(_SYNCED)}
+        if missing := sorted(set(get_fleet().sources) - synced):
+            raise SystemExit(f"{', '.join(missing)} was not read: the company would be judged by half of it")
     (home / "evaluated").touch()
     return home
 
@@ -108,11 +119,11 @@ def evaluate(connection: psycopg.Connection[Any], fleet: Fleet, seed: int, now: 
     incidents = planted(generate(seed, now))
     looks, first, last = replayed_metrics(connection, fleet, now)
     # Incidents of the present alone are looked at as of the clock; those before it need a clock that moves.
-    rules = replayed_rules(connection, fleet, first + DAY * 30, last)
+    rules, openings = replayed_rules(connection, fleet, first + DAY * 30, last)
     today = last + DAY
     for subject, days in present_rules(connection, fleet, now).items():
         rules.setdefault(subject, set()).update(days)
-    return score(incidents, told(looks, fleet.alerts), rules, seed, first, last, today)
+    return score(incidents, told(looks, fleet.alerts), rules, openings, seed, first, last, today)
 
 
 def replayed_metrics(connection: psycopg.Connection[Any], fleet: Fleet, now: datetime) -> tuple[Looks, date, date]:
@@ -147,39 +158,47 @@ def panels(connection: psycopg.Connection[Any], fleet: Fleet, first: date, last:
 
 
 def breaches_of(panel: Panel) -> Looks:
-    """Every day in breach from the end of the warm-up on, judged from earlier days only, with how near it stood.
+    """Every day in breach from the end of the warm-up on, judged from earlier days only, with how near it stood."""
+    return judged_through(panel, levels_of(panel))
 
-    New levels are looked for every four weeks, not every night as the platform does: each look takes in all that was
-    before it, and there are two years of them. A series is judged anew from each night on that found it a new level."""
-    from ops_platform.watch.judge import judge
-    from ops_platform.watch.level_shift import LevelShift, find_shifts, through_shifts
 
-    shifts: list[LevelShift] = []
-    turns: dict[SeriesKey, list[tuple[int, int]]] = defaultdict(list)  # (night, how many shifts are known from it on)
+def levels_of(panel: Panel) -> dict[SeriesKey, list[tuple[int, LevelShift]]]:
+    """The new levels of each series with the night that found them.
+
+    They are looked for every four weeks, not every night as the platform does: each look takes in all that was before
+    it, and there are two years of them. As there, a level is found once."""
+    from ops_platform.watch.level_shift import find_shifts, through_shifts
+
+    found: dict[SeriesKey, list[tuple[int, LevelShift]]] = defaultdict(list)
+    known: dict[tuple[SeriesKey, date], LevelShift] = {}
     for night in range(WARM_UP_DAYS, len(panel.days), _LEVELS_EVERY):
-        new = find_shifts(through_shifts(_only(panel, until=night), shifts))
-        shifts += new
-        for shift in new:
-            turns[shift.key].append((night, len(shifts)))
+        for shift in find_shifts(through_shifts(_only(panel, until=night), known.values())):
+            if (shift.key, shift.day) not in known:
+                known[shift.key, shift.day] = shift
+                found[shift.key].append((night, shift))
+    return found
+
+
+def judged_through(panel: Panel, levels: dict[SeriesKey, list[tuple[int, LevelShift]]]) -> Looks:
+    """The days in breach; a series is judged anew from each night on that found it a new level."""
+    from ops_platform.watch.judge import judge
+    from ops_platform.watch.level_shift import through_shifts
+
     found: Looks = {_key("metric", key): {} for key in panel.keys}
     version, rows = 0, list(range(len(panel.keys)))
     while rows:
         keys = [panel.keys[row] for row in rows]
-        known = [
-            shift
-            for place, shift in enumerate(shifts)
-            if shift.key in set(keys) and version and place < turns[shift.key][version - 1][1]
-        ]
+        known = [shift for key in keys for _, shift in levels.get(key, [])[:version]]
         judged = judge(through_shifts(_only(panel, rows=rows), known))
         for row, key in enumerate(keys):
-            nights = turns[key]
-            start = nights[version - 1][0] if version else WARM_UP_DAYS
-            end = nights[version][0] if len(nights) > version else len(panel.days)
+            nights = [night for night, _ in levels.get(key, [])]
+            start = nights[version - 1] if version else WARM_UP_DAYS
+            end = nights[version] if len(nights) > version else len(panel.days)
             for place in range(start, end):
                 if judged.breached[row, place]:
                     found[_key("metric", key)][panel.days[place]] = float(judged.closeness[row, place])
         version += 1
-        rows = [row for row in rows if len(turns[panel.keys[row]]) >= version]
+        rows = [row for row in rows if len(levels.get(panel.keys[row], [])) >= version]
     return found
 
 
@@ -205,8 +224,13 @@ def told(looks: Looks, policy: AlertPolicy) -> Breaches:
     }
 
 
-def replayed_rules(connection: psycopg.Connection[Any], fleet: Fleet, first: date, last: date) -> Breaches:
-    """Days in breach of every subject of the rules that have a past."""
+def replayed_rules(
+    connection: psycopg.Connection[Any], fleet: Fleet, first: date, last: date
+) -> tuple[Breaches, Breaches]:
+    """Of every subject of the rules that have a past: the days on which it was out and open, as the alert machine with
+    the policy's persistence has it, and the days on which it opened."""
+    from ops_platform.alerts.machine import STANDING, Condition, Event, step
+    from ops_platform.alerts.policy import persistence_of
     from ops_platform.alerts.rules import rule_signals
     from ops_platform.watch.judgement import Finding
 
@@ -219,16 +243,26 @@ def replayed_rules(connection: psycopg.Connection[Any], fleet: Fleet, first: dat
         if (rule.metric is not None and rule.metric not in snapshots) or rule.date is not None
     }
     past = fleet.model_copy(update={"alert_rules": with_past})
-    breaches: Breaches = defaultdict(set)
+    out: Breaches = defaultdict(set)
+    opened: Breaches = defaultdict(set)
+    conditions: dict[Subject, Condition] = {}
     zone = ZoneInfo(fleet.company.timezone)
     day = first
     while day <= last:
         morning = datetime(day.year, day.month, day.day, 6, tzinfo=zone) + DAY
-        for signal in rule_signals(connection, past, morning):
-            if signal.found is Finding.BREACHED:
-                breaches[_short(signal.subject.key)].add(day)
+        standing = [subject for subject, condition in conditions.items() if condition.state in STANDING]
+        for signal in rule_signals(connection, past, morning, open_subjects=standing):
+            known = conditions.get(signal.subject, Condition())
+            done = step(
+                known, signal, persistence_of(fleet.alerts, signal.subject), worsening=fleet.alerts.worsening_factor
+            )
+            conditions[signal.subject] = done.condition
+            if done.condition.state in STANDING and signal.found is Finding.BREACHED:
+                out[_short(signal.subject.key)].add(day)
+            if Event.OPENED in done.events:
+                opened[_short(signal.subject.key)].add(day)
         day += DAY
-    return breaches
+    return out, opened
 
 
 def present_rules(connection: psycopg.Connection[Any], fleet: Fleet, now: datetime) -> Breaches:
@@ -243,8 +277,9 @@ def present_rules(connection: psycopg.Connection[Any], fleet: Fleet, now: dateti
 
 
 def score(
-    incidents: list[Incident], metrics: Breaches, rules: Breaches, seed: int, first: date, last: date, today: date
-) -> Report:
+    incidents: list[Incident], metrics: Breaches, rules: Breaches, openings: Breaches, seed: int, first: date,
+    last: date, today: date,
+) -> Report:  # fmt: skip
     """Hold what was found against the ledger."""
     missed, slow, not_shown = [], [], Counter[str]()
     must_show = found = prompt = must_be_prompt = 0
@@ -287,8 +322,8 @@ def score(
     by_rule: Breaches = defaultdict(set)
     for key, breached in metrics.items():
         by_metric[_whole(key)] |= breached
-    for key, breached in rules.items():
-        by_rule[_whole(key)] |= breached
+    for key, days_opened in openings.items():
+        by_rule[_whole(key)] |= days_opened
     false = Counter(dict.fromkeys(by_metric, 0))
     for key, breached in by_metric.items():
         false[key] += sum(not _explained(key, episode, incidents) for episode in _episodes(breached))

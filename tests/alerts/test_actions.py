@@ -12,6 +12,7 @@ from ops_platform.alerts.actions import Action, Done, Request, act
 from ops_platform.alerts.signal import SubjectKind
 from ops_platform.failures import DataFailure
 from ops_platform.fleet import Fleet
+from tests.alerts.conftest import EMPTY
 from tests.alerts.scenes import DAY, MORNING, compose, fleet, kinds, outbox, said, signal, states, turn
 
 HOUR = timedelta(hours=1)
@@ -101,8 +102,7 @@ def test_snoozed_and_unchanged_it_says_still_when_it_wakes(desk: Any) -> None:
 def test_the_end_of_a_snoozed_incident_is_told_at_once_or_at_the_end(desk: Any) -> None:
     for company, when in ((fleet(), 3), (fleet(snoozed_resolution="at_the_end"), 6)):
         with desk() as connection:
-            connection.execute("truncate ops.outbox, ops.alerts, ops.alert_storms restart identity cascade")
-            connection.execute("truncate ops.alert_conditions, ops.alert_actions")
+            connection.execute(EMPTY.encode())
         turn(desk, signal(), company=company)
         do(desk, Action.SNOOZE, until=TUESDAY + 6 * DAY, company=company)
         told = {}

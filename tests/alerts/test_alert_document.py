@@ -14,6 +14,7 @@ import pytest
 from ops_platform.alerts.announcement import Announcement, Incident, Kind, Silenced
 from ops_platform.alerts.composing import AlertComposer
 from ops_platform.alerts.evidence import bundle_of
+from ops_platform.alerts.links import Links
 from ops_platform.alerts.signal import Severity, Signal, Subject, SubjectKind
 from ops_platform.documents import html, markdown, slack, terminal
 from ops_platform.documents.alert import Standing, compose_alert
@@ -187,7 +188,7 @@ def hostile(made: Any, kind: Kind, text: str) -> None:
 
 def test_what_was_said_replays_from_what_was_kept(warehouse: Any) -> None:
     with warehouse() as connection:
-        composed = AlertComposer(COMPANY, "https://ops.example/")(connection, said(Kind.OPENED, sales()))
+        composed = AlertComposer(COMPANY, Links("https://ops.example/"))(connection, said(Kind.OPENED, sales()))
     with warehouse() as connection:
         row = connection.execute(
             "select evidence_digest, document from ops.documents where id = %s", (composed.document_id,)

@@ -7,6 +7,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -70,6 +71,33 @@ def test_a_press_is_acknowledged_done_and_shown(shop: Shop, socket: bool) -> Non
         ("assign", "Lee Moran", "slack:U0LEE"),
     ]
     assert len(shop.replies(message["ts"])) == 2  # the thread is told, once each
+
+
+@pytest.mark.parametrize("socket", [False, True], ids=["http", "socket"])
+def test_every_button_does_its_work(shop: Shop, socket: bool) -> None:
+    """All six, one after the other, under one message, with what its thread and it say in the end."""
+    later = (TODAY + timedelta(days=2)).isoformat()
+    pressed: list[tuple[str, dict[str, Any]]] = [
+        (document.ACKNOWLEDGE, {}), (document.ASSIGN, {"user": "U0LEE"}), (document.SNOOZE, {"selected_date": later}),
+        (document.MUTE, {"selected_date": later}), (document.NOISE, {}), (document.USEFUL, {}),
+    ]  # fmt: skip
+    with shop.listening(socket=socket):
+        for number, (action, more) in enumerate(pressed, start=1):
+            (result,) = shop.press(action, **more)["results"]
+            assert (result["via"], result["acknowledged"]) == ("socket" if socket else "http", True)
+            shop.settled(number)
+    assert [state for state, _ in shop.presses()] == ["done"] * 6
+    assert [row[0] for row in done(shop)] == ["acknowledge", "assign", "snooze", "mute", "noise", "useful"]
+    message = shop.message()
+    shown, thread = texts(message), [reply["text"] for reply in shop.replies(message["ts"])]
+    for line in (
+        "*Acknowledged* — by Dana Whitfield", "*Assigned* — to Lee Moran", "*Snoozed* — until Thu 5 Nov",
+        "*Muted* — through Thu 5 Nov", "*Judged* — useful",
+    ):  # fmt: skip
+        assert line in shown
+    # What changes who does what, and when it is heard of again, is told in the thread; a verdict is shown only.
+    assert len(thread) == 4 and all(word in " ".join(thread) for word in ("Dana Whitfield", "Lee Moran", "2026-11-05"))
+    assert buttons(message) == ["snooze", "mute", "useful", "noise"]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +310,7 @@ def payload(**changes: Any) -> dict[str, Any]:
 
 def test_a_press_is_itself_and_no_other() -> None:
     (press,) = presses_of(payload())
-    assert (press.alert_id, press.action, press.person, press.day) == (12, "acknowledge", "U0DANA", None)
+    assert (press.number, press.action, press.person, press.day) == (12, "acknowledge", "U0DANA", None)
     assert presses_of(payload())[0].key == press.key
     others = [
         payload(action={"action_ts": "1.6"}), payload(action={"action_id": document.ASSIGN}),

@@ -95,6 +95,25 @@ def test_socket_mode_is_for_an_app_level_token(served: Served) -> None:
     assert said["error"] == "not_allowed_token_type"
 
 
+@pytest.mark.parametrize(
+    ("token", "error"),
+    [
+        ("xapp-sandbox-unscoped", "missing_scope"), ("xapp-sandbox-revoked", "token_revoked"),
+        ("xapp-unknown", "invalid_auth"), ("xoxb-sandbox", "not_allowed_token_type"),
+    ],
+)  # fmt: skip
+def test_socket_mode_is_refused_with_the_reason(served: Served, token: str, error: str) -> None:
+    answer = served.http.post("/api/apps.connections.open", headers={"Authorization": f"Bearer {token}"}).json()
+    assert (answer["ok"], answer["error"]) == (False, error)
+
+
+def test_socket_mode_takes_its_token_from_the_header_of_a_post_alone(served: Served) -> None:
+    in_body = served.http.post("/api/apps.connections.open", data={"token": "xapp-sandbox"}).json()
+    assert in_body["error"] == "invalid_auth"
+    app = {"Authorization": "Bearer xapp-sandbox"}
+    assert served.http.get("/api/apps.connections.open", headers=app).json()["error"] == "insecure_request"
+
+
 # How arguments are sent --------------------------------------------------------------------------------------------
 
 

@@ -140,14 +140,16 @@ def test_a_change_of_zone_moves_no_row(tmp_path: Path) -> None:
     )
     read = read_csv(file)
     assert [later - earlier for earlier, later in zip(read.seconds, read.seconds[1:], strict=False)] == [1800, 1800]
-    assert read.notes == []
+    assert read.notes == ["the timestamps stand in 3 offsets from UTC: taken as the moments they name"]
 
 
 @pytest.mark.parametrize(
     ("text", "failure", "words"),
     [
         ("time,value\n1,2\n", ConfigurationError, "no column timestamp"),
+        ("", DataFailure, "is empty"),
         ("timestamp,value\n", DataFailure, "has no rows"),
+        ("timestamp,value\n2026-01-01,NaN\n2026-01-02,five\n", DataFailure, "has no finite number"),
         ("timestamp,value\nyesterday,2\n", ConfigurationError, "line 2: 'yesterday' is no timestamp"),
         ("timestamp,value\n2026-01-01,1\n2026-01-02T00:00:00Z,2\n", ConfigurationError, "give all of them one"),
     ],
@@ -158,5 +160,15 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, failure: type[Ex
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="no such file"):
         read_csv(tmp_path / "none.csv")
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 50)
+    with pytest.raises(ConfigurationError, match="is no text in UTF-8"):
+        read_csv(tmp_path / "binary.csv")
+
+
+def test_a_single_point_has_too_little_history_and_nothing_else_is_said(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "timestamp,value\n2026-01-01,5\n")
+    done = CliRunner().invoke(cli, ["detect", "--csv", str(file)])
+    assert (done.exit_code, done.stdout) == (0, "timestamp,score\n2026-01-01,0.000000\n")
+    assert done.stderr.count("!") == 1 and "too little history" in done.stderr

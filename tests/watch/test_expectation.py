@@ -171,3 +171,50 @@ def test_too_few_days_have_no_range() -> None:
     assert np.isnan(found.expected).all()
     assert (found.baseline == -1).all()
     assert expect(np.empty((0, 5)), days(5), offsets=np.array([])).expected.shape == (0, 5)
+
+
+def test_a_holiday_says_nothing_of_a_state() -> None:
+    # A stock of customers that rose fast over the new year, and stands still a year later.
+    count = 400
+    rise = np.clip(np.arange(count) - 340, 0, 40) * 5.0
+    values = 300 + np.concatenate([rise[335:], rise[:335] * 0]) + np.random.default_rng(4).normal(0, 2, count)
+    labels = [""] * count
+    labels[20], labels[385] = "holiday:New Year", "holiday:New Year"
+    both = np.stack([values, values])
+    found = expect(both, days(count), offsets=np.full(2, 10.0), labels=labels, states=np.array([False, True]))
+    assert found.precedents[1, 385] == -1
+    assert abs(found.expected[1, 385] - found.expected[1, 384]) < 10
+    assert found.low[1, 385] > found.low[0, 385] or found.high[1, 385] < found.high[0, 385]
+
+
+def test_what_comes_on_a_day_of_the_month_is_no_holiday_effect() -> None:
+    # Wages of 40,000 on every 15th, one of which falls into a promotion.
+    listed = days(420)
+    values = np.where([day.day == 15 for day in listed], 40_000.0, 300.0)
+    values = values * np.random.default_rng(5).normal(1, 0.02, len(values))
+    labels = ["promotion:Fall" if day.month in (10, 1) and 14 <= day.day <= 18 else "" for day in listed]
+    found = expect(values[None, :], listed, offsets=np.array([100.0]), labels=labels)
+    quiet, wages = listed.index(date(2025, 1, 16)), listed.index(date(2025, 1, 15))
+    assert found.high[0, quiet] < 40_000
+    assert found.low[0, wages] < values[wages] < found.high[0, wages]
+
+
+def test_waves_of_a_state_do_not_hide_the_next() -> None:
+    # A backlog of about thirteen that rises to thirty for nine days, three times a year.
+    chance = np.random.default_rng(6)
+    values = 13 + chance.normal(0, 1.2, 500)
+    for start in (150, 270, 390):
+        values[start] += 9
+        values[start + 1 : start + 9] += 17
+    found = expect(values[None, :], days(500), offsets=np.array([3.0]), states=np.array([True]))
+    for start in (150, 270, 390):
+        assert (values[start : start + 2] > found.high[0, start : start + 2]).any(), start
+
+
+def test_a_heavy_tail_is_given_its_reach() -> None:
+    chance = np.random.default_rng(7)
+    values = 1000 + 50 * chance.standard_t(2, (40, 700))
+    found = expect(values, days(700), offsets=np.full(40, np.nan))
+    outside = (values > found.high) | (values < found.low)
+    # A year, both sides, of so wild a series; by the multiple of the tail's edge alone it would be seven days.
+    assert outside[:, 350:].sum() / 40 <= 5

@@ -305,12 +305,12 @@ def test_bad_rows_of_a_file_are_set_aside_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "failure", "said"),
     [
-        ("", ConfigurationError, "not read as CSV"),
+        ("", DataFailure, "is empty"),
         ("a,real\nx,1\n", ConfigurationError, "no column predict"),
         ("real,predict\n1,2\n", ConfigurationError, "no column of a dimension"),
         (",real,predict\n0,1,2\n", ConfigurationError, "no column of a dimension"),
         ("a,a,real,predict\nx,y,1,2\n", ConfigurationError, "column a is there twice"),
-        ("a,real,predict\n", DataFailure, "no row has two finite numbers"),
+        ("a,real,predict\n", DataFailure, "has no rows"),
         ("a,real,predict\nx,NaN,1\ny,inf,2\n", DataFailure, "no row has two finite numbers"),
     ],
 )
@@ -321,6 +321,20 @@ def test_files_that_cannot_be_searched(tmp_path: Path, text: str, failure: type[
         explain_csv(file)
     with pytest.raises(ConfigurationError, match="no such file"):
         explain_csv(tmp_path / "nowhere.csv")
+
+
+def test_empty_cells_and_rows_that_repeat_are_said(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("a,b,real,predict\nx,y,1,2\nx,y,3,4\n,y,5,6\nx,,NaN,1\n", encoding="utf-8")
+    found = explain_csv(file)
+    assert (found.found.effect, found.set_aside) == (-3, 1)
+    assert found.found.notes[-2:] == (
+        "1 cells of dimensions are empty: taken as the value (missing)",
+        "1 rows repeat the dimensions of another: added to it",
+    )
+    file.write_bytes(bytes(range(256)) * 50)
+    with pytest.raises(ConfigurationError, match="is no text in UTF-8"):
+        explain_csv(file)
 
 
 def test_small_and_even_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
