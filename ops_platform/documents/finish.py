@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from ops_platform.documents.charts import proven
 from ops_platform.documents.claims import provenance
-from ops_platform.documents.model import Document
+from ops_platform.documents.model import Chart, Document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,15 +33,25 @@ class WrittenText(Protocol):
 
 
 def finished(kind: str, bundle: Bundle, blocks: Iterable[Block], summary: RichText, *, writer: str) -> Document:
-    """The document of these blocks, with the provenance of every number in them and in the summary."""
+    """The document of these blocks, with the provenance of every number in them, in their charts and in the summary.
+
+    Raises `DataFailure` on a chart with a number that the bundle has not."""
     in_order = tuple(blocks)
+    said = provenance(in_order, bundle, summary)
+    known = {(used.fact, used.path, used.text) for used in said}
+    drawn = {
+        (used.fact, used.path, used.text): used
+        for block in in_order
+        if isinstance(block, Chart)
+        for used in proven(block, bundle)
+    }
     return Document(
         kind=kind,
         period=bundle.period,
         as_of=bundle.as_of,
         summary=summary,
         blocks=in_order,
-        claims=provenance(in_order, bundle, summary),
+        claims=(*said, *(used for key, used in drawn.items() if key not in known)),
         evidence=bundle.digest,
         writer=writer,
     )

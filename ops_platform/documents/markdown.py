@@ -10,17 +10,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ops_platform.documents.chart_text import chart_rows
+from ops_platform.documents.charts import notes
 from ops_platform.documents.glyphs import MARKS, bar
 from ops_platform.documents.model import (
     Actions,
     Block,
     Bullets,
+    Chart,
     Claim,
     Divider,
     Document,
     Footer,
     Heading,
     KeyFigures,
+    Page,
     Paragraph,
     Quote,
     Quoted,
@@ -85,6 +89,10 @@ def _block(block: Block) -> Iterator[str]:
     match block:
         case Title(text):
             yield f"# {_inline(text)}"
+        case Page(text, subtitle):
+            yield f"# {_inline(text)}"
+            if subtitle:
+                yield f"\n{_inline(subtitle)}"
         case Heading(text, icon):
             yield f"## {icon} {_inline(text)}" if icon else f"## {_inline(text)}"
         case ScoreBar(label, score, fraction, _, _, notes):
@@ -109,6 +117,8 @@ def _block(block: Block) -> Iterator[str]:
             yield "| " + " | ".join(escape(cell) for cell in header) + " |"
             yield "|" + "---|" * len(header)
             yield from ("| " + " | ".join(_inline(cell) for cell in row) + " |" for row in rows)
+        case Chart():
+            yield from _chart(block)
         case Actions(_, buttons):
             # A command stands in a code span, where nothing is parsed; our own link stays one.
             doable = [f"<{b.url}>" if b.kind == "link" else f"`{clean(b.command)}`" for b in buttons]
@@ -117,3 +127,15 @@ def _block(block: Block) -> Iterator[str]:
             yield "---"
         case Footer(items):
             yield "  \n".join(f"<sub>{_inline(item)}</sub>" for item in items)
+
+
+def _chart(chart: Chart) -> Iterator[str]:
+    header, *rows = chart_rows(chart, bars=False)
+    yield f"**{_inline(chart.message).strip()}**"
+    yield ""
+    yield "| " + " | ".join(escape(cell) for cell in header) + " |"
+    yield "|---|" + "---:|" * (len(header) - 1)
+    yield from ("| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows)
+    for small in (escape(notes(chart)), _inline(chart.source)):
+        if small:
+            yield f"\n<sub>{small}</sub>"

@@ -20,6 +20,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
+from ops_platform.documents.glyphs import MARKS
 from ops_platform.evidence.encoding import decode, digest_of, encode
 from ops_platform.evidence.model import Period, Source, Unit
 from ops_platform.failures import DataFailure
@@ -28,7 +29,6 @@ Mark = Literal["", "not_tied_out", "stale"]
 State = Literal["ok", "attention", "unknown", "info"]
 ChartKind = Literal["line", "column", "bar", "stacked", "waterfall"]
 Role = Literal["main", "before", "plan", "other"]
-VERDICTS: dict[State, str] = {"ok": "✓", "attention": "⚠", "unknown": "◌", "info": "•"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,15 @@ class Quoted:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A sign in running text or in a cell: fine, attention, unknown, neither. Where there is colour it is a coloured dot,
-    elsewhere its `text`; words beside it must say the same, since a sign alone is not read by everybody."""
+    """A sign in running text or in a cell: fine, attention, unknown, neither. Where there is colour it is a coloured
+    dot, elsewhere its `text`; words beside it must say the same, since a sign alone is not read by everybody."""
 
     TAG: ClassVar[str] = "verdict"
     state: State
 
     @property
     def text(self) -> str:
-        return VERDICTS[self.state]
+        return MARKS[self.state]
 
 
 Span = Words | Claim | Quoted | Verdict
@@ -170,8 +170,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class ChartSeries:
-    """One row of a chart's numbers, one a category; None is unknown and is drawn as a gap. `role` says what it is to the
-    others: the figure itself, the year before, the plan. `evidence` names the bundle's series it was taken from, or
+    """One row of a chart's numbers, one a category; None is unknown and is drawn as a gap. `role` says what it is to
+    the others: the figure itself, the year before, the plan. `evidence` names the bundle's series it was taken from, or
     `facts` a fact for each value (empty where the value is unknown)."""
 
     label: str
@@ -187,7 +187,8 @@ class Chart:
 
     `message` is what it shows, in one line; `source` is small print under it. Values are in `unit` (ratio: fractions of
     one). A `stacked` chart is of parts that add up. A `waterfall` has one series: a level, changes of it, and the level
-    they lead to. Raises `DataFailure` where the numbers do not fit the form or a waterfall does not add up."""
+    they lead to. `doubtful` names what did not tie out, `old` what is of an earlier day. Raises `DataFailure` where the
+    numbers do not fit the form or a waterfall does not add up."""
 
     TAG: ClassVar[str] = "chart"
     kind: ChartKind
@@ -197,6 +198,8 @@ class Chart:
     unit: Unit
     currency: str | None = None
     source: RichText = ()
+    doubtful: tuple[str, ...] = ()
+    old: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.categories or not self.series:

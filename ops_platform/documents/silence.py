@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 def silence_line(bundle: Bundle) -> RichText:
     """One line from the facts of `receipts.facts_of`, as: "Silence covered 7 days: 203 of 210 runs had nothing to say,
-    41,160 looks, 3 out of order; closest: Refunds at 83% of its limit". A failed run, a look without a result and a
-    day without any receipt are said, never left out."""
+    41,160 looks, 3 out of order; closest: Refunds at 83% of its limit". A failed run, one that held something back, a
+    look without a result and a day without any receipt are said, never left out. The period is the facts' own: the
+    digest that shows the line may be about another."""
     runs = bundle.fact("silence_runs")
     if not runs.value:
         return rich("⚠ No receipts: nothing proves that anything ran")
@@ -35,9 +36,13 @@ def silence_line(bundle: Bundle) -> RichText:
     if closest is not None:
         near = claim(bundle, "silence_closest")
         parts.append(rich("; closest: ", Quoted(closest.about or ""), " at ", near, " of its limit"))
+    held = bundle.get("silence_held")
+    if held is not None and held.value:
+        parts.append(rich("; ", claim(bundle, "silence_held"), " held something back"))
     if bundle.fact("silence_failed").value:
         parts.append(rich("; ⚠ ", claim(bundle, "silence_failed"), " failed"))
-    expected = (bundle.period.end - bundle.period.start).days + 1
+    period = runs.period or bundle.period
+    expected = (period.end - period.start).days + 1
     if (bundle.fact("silence_days").value or 0) < expected:
         parts.append(rich("; ⚠ not every day has a receipt"))
     return rich(*parts)

@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ops_platform.documents.charts import notes
 from ops_platform.documents.claims import MINUS
 from ops_platform.documents.glyphs import MARKS, bar
 from ops_platform.documents.model import (
@@ -26,6 +27,7 @@ from ops_platform.documents.model import (
     Block,
     Bullets,
     Button,
+    Chart,
     Claim,
     Divider,
     Document,
@@ -33,6 +35,7 @@ from ops_platform.documents.model import (
     Heading,
     KeyFigure,
     KeyFigures,
+    Page,
     Paragraph,
     Quote,
     Quoted,
@@ -45,6 +48,8 @@ from ops_platform.documents.model import (
     Title,
     Words,
     plain,
+    present,
+    rich,
     shown,
 )
 
@@ -144,6 +149,10 @@ def _render_block(block: Block) -> Iterator[SlackBlock]:
     match block:
         case Title(text):
             yield {"type": "header", "text": _plain_text(_cut(escape(plain(text)), MAX_HEADER))}
+        case Page(text, subtitle):
+            yield {"type": "header", "text": _plain_text(_cut(escape(plain(text)), MAX_HEADER))}
+            if subtitle:
+                yield from _contexts(_mrkdwn_object(part) for part in _pieces(_mrkdwn(subtitle), MAX_ELEMENT))
         case Heading(text, icon):
             yield from _sections([f"{icon} {_wrapped(_mrkdwn(text), '*')}".strip()])
         case ScoreBar():
@@ -164,6 +173,8 @@ def _render_block(block: Block) -> Iterator[SlackBlock]:
             )
         case Table():
             yield from _sections(_table(block), wrap="```")
+        case Chart():
+            yield from _chart(block)
         case Actions(subject, buttons):
             yield from _actions(subject, buttons)
         case Divider():
@@ -202,6 +213,17 @@ def _table(block: Table) -> Iterator[str]:
     rows = [list(block.header), *([plain(cell) for cell in row] for row in block.rows)]
     for line in columns(rows):
         yield escape(line.replace("`", "ˋ"))
+
+
+def _chart(block: Chart) -> Iterator[SlackBlock]:
+    """What the chart shows and its numbers in columns: whole without a picture, which may follow as a file."""
+    from ops_platform.documents.chart_text import chart_rows
+    from ops_platform.documents.terminal import columns
+
+    yield from _sections([_wrapped(_mrkdwn(block.message), "*")])
+    yield from _sections([escape(line.replace("`", "ˋ")) for line in columns(chart_rows(block))], wrap="```")
+    small = present((rich(notes(block)), block.source))
+    yield from _contexts(_mrkdwn_object(part) for item in small for part in _pieces(_mrkdwn(item), MAX_ELEMENT))
 
 
 def _actions(subject: str, buttons: tuple[Button, ...]) -> Iterator[SlackBlock]:

@@ -17,6 +17,7 @@ from ops_platform.documents.model import (
     Actions,
     Block,
     Bullets,
+    Chart,
     Claim,
     Divider,
     Document,
@@ -24,6 +25,7 @@ from ops_platform.documents.model import (
     Heading,
     KeyFigure,
     KeyFigures,
+    Page,
     Paragraph,
     Quote,
     Quoted,
@@ -151,6 +153,12 @@ def _block(block: Block, width: int, paint: _Paint) -> Iterator[str]:
     match block:
         case Title(text):
             yield from (_each_word(line, "1", paint) for line in wrapped(clean(plain(text)), width))
+        case Page(text, subtitle):
+            yield ""
+            yield paint("─" * min(width, 78), "2")
+            yield from (_each_word(line, "1", paint) for line in wrapped(clean(plain(text)), width))
+            for line in wrapped(_inline(subtitle, paint), width) if subtitle else ():
+                yield _each_word(line, "2", paint)
         case Heading(text, icon):
             yield from wrapped(f"{icon} {_each_word(clean(plain(text)), '1', paint)}".strip(), width)
         case ScoreBar():
@@ -170,6 +178,8 @@ def _block(block: Block, width: int, paint: _Paint) -> Iterator[str]:
             yield from _statuses(lines, width, paint)
         case Table(header, rows):
             yield from columns([list(header), *([plain(cell) for cell in row] for row in rows)])
+        case Chart():
+            yield from _chart(block, width, paint)
         case Actions(_, buttons):
             doable = [clean(button.command or button.url) for button in buttons if button.command or button.url]
             yield from wrapped(" · ".join(doable), width, first="→ ", rest="  ")
@@ -179,6 +189,20 @@ def _block(block: Block, width: int, paint: _Paint) -> Iterator[str]:
             for item in items:
                 for line in wrapped(_inline(item, paint), width):
                     yield _each_word(line, "2", paint)
+
+
+def _chart(chart: Chart, width: int, paint: _Paint) -> Iterator[str]:
+    from ops_platform.documents.chart_text import chart_rows
+    from ops_platform.documents.charts import notes
+
+    yield from (_each_word(line, "1", paint) for line in wrapped(clean(plain(chart.message)), width))
+    lines = columns(chart_rows(chart))
+    if max(display_width(line) for line in lines) > width:
+        lines = columns(chart_rows(chart, bars=False))
+    yield from lines
+    for small in (clean(notes(chart)), _inline(chart.source, paint)):
+        for line in wrapped(small, width) if small else ():
+            yield _each_word(line, "2", paint)
 
 
 def _score(block: ScoreBar, width: int, paint: _Paint) -> Iterator[str]:

@@ -30,7 +30,8 @@ from ops_platform.documents.model import (
 from ops_platform.documents.pulse import compose_pulse
 from ops_platform.evidence.model import Bundle, Fact, Row
 from ops_platform.failures import DataFailure
-from ops_platform.writing.draft import Draft, brief_for
+from ops_platform.writing.briefs import brief_for
+from ops_platform.writing.draft import Draft
 from ops_platform.writing.rules import RulesWriter
 from tests.documents.test_slack import assert_harmless, assert_within_limits, everything
 from tests.evidence.bundles import AS_OF, EVE, TODAY, WEEK, fact, morning, pulse_bundles
