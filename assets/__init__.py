@@ -7,6 +7,8 @@
     evidence   numbered facts of one document, with their proof
     reports    the document, written and checked
     delivery   the message, once
+    narratives the day, the week and the month in review, each building on the tier below
+    board_pack the month for the board: evidence, pages, the question whether it may be sent
 
 Belongs here: the order. Does not belong here: anything made (one module a layer).
 """
@@ -24,6 +26,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "evidence": ("assets.evidence",),
     "reports": ("assets.reports",),
     "delivery": ("assets.delivery",),
+    "narratives": ("assets.narratives",),
+    "board_pack": ("assets.board_pack",),
 }
 
 

@@ -10,22 +10,23 @@ from dagster import AssetKey, AssetSelection, define_asset_job, in_process_execu
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from jobs.receipts import RECEIPT_HOOKS
-from ops_platform.fleet import Fleet
+from ops_platform.fleet import Fleet, Job
 
 # The whole warehouse, not only what the document reads: dbt's tests compare models with each other, and a
 # test whose other side was never built could only fail.
 WAREHOUSE = AssetSelection.groups("seeds", "staging", "intermediate", "marts", "metrics")
 # Every run looks at everything and leaves its receipt, whatever document it is for.
 ALERTS = AssetSelection.assets(AssetKey(["delivery", "alerts"]))
+LOOK = AssetSelection.assets(AssetKey(["alerts", "cycle"]), AssetKey(["delivery", "alerts"]))
 
 
 def fleet_jobs(fleet: Fleet) -> list[UnresolvedAssetJobDefinition]:
-    """A job a fleet entry: its delivered document, the warehouse, the alerts and everything upstream, in one
-    process."""
+    """A job a fleet entry, in one process: its delivered document, the warehouse, the alerts and everything upstream;
+    for one that does not collect, the assets tagged with its name, and the alerts."""
     return [
         define_asset_job(
             name=name,
-            selection=(AssetSelection.assets(AssetKey(["delivery", name])) | WAREHOUSE | ALERTS).upstream(),
+            selection=_selection(name, job),
             description=job.description,
             # A process per step would cost seconds of imports each.
             executor_def=in_process_executor,
@@ -39,3 +40,9 @@ def fleet_jobs(fleet: Fleet) -> list[UnresolvedAssetJobDefinition]:
         )
         for name, job in fleet.jobs.items()
     ]
+
+
+def _selection(name: str, job: Job) -> AssetSelection:
+    if not job.collects:
+        return AssetSelection.tag("job", name) | LOOK
+    return (AssetSelection.assets(AssetKey(["delivery", name])) | WAREHOUSE | ALERTS).upstream()

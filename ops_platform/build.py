@@ -13,12 +13,14 @@ from dagster import AssetSpec, Definitions
 
 from assets import all_assets
 from jobs.alerts import ALERTS_JOB, alerts_job
+from jobs.approvals import approvals_job
 from jobs.fleet import fleet_jobs
 from jobs.outbox import outbox_job
 from ops_platform.fleet import get_fleet
 from ops_platform.settings import get_settings
 from resources.postgres import WarehouseResource
 from resources.vendor_clients import VendorsResource
+from sensors.approvals import approvals_sensor
 from sensors.failures import failures_sensor
 from sensors.freshness import freshness_sensor, watched_assets
 from sensors.outbox import outbox_sensor
@@ -67,10 +69,11 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> Definitions
     ]  # fmt: skip
     return Definitions(
         assets=[*made, *operations],
-        jobs=[*jobs, alerts_job(), outbox_job()],
+        jobs=[*jobs, alerts_job(), approvals_job(), outbox_job()],
         schedules=fleet_schedules(fleet, jobs, environment),
         sensors=[
             outbox_sensor(environment),
+            approvals_sensor(environment),
             failures_sensor(environment, ALERTS_JOB),
             freshness_sensor(environment, watched_assets(made), ALERTS_JOB),
         ],

@@ -22,6 +22,10 @@ _FAMILIES = {
     "warehouse": ("metric", "dbt"),
     "watch": ("watch", "detect", "explain"),
     "alert": ("alert",),
+    "action": ("action",),
+    "approval": ("approval",),
+    "documents": ("replay", "trace"),
+    "costs": ("costs",),
 }
 _FAMILY_OF = {command: family for family, commands in _FAMILIES.items() for command in commands}
 

@@ -16,11 +16,13 @@ from ops_platform.cli.options import DAY, JSON
 
 @click.command()
 @click.argument("job")
-def run(job: str) -> None:
+@click.option("--for", "day", type=DAY, metavar="YYYY-MM-DD", help="A narrative: the period this day is in.")
+def run(job: str, day: datetime | None) -> None:
     """Run a job of fleet.yaml now, as its schedule would.
 
     \b
     ops run ops_pulse
+    ops run narrative_weekly --for 2026-11-11
     """
     from ops_platform import progress
     from ops_platform.commands.prepare import prepare
@@ -30,7 +32,7 @@ def run(job: str) -> None:
     prepare()
     steps = Steps()
     with progress.listening(steps.detail), steps.step(f"job {job}"):
-        outcome = run_job(job)
+        outcome = run_job(job, day.date() if day else None)
     for failure in outcome.failures:
         click.secho(f"✗ {failure}", fg="red", err=True)
     for check in outcome.failed_checks:

@@ -10,9 +10,12 @@ import logging
 import os
 import warnings
 from dataclasses import dataclass
+from datetime import date
 
+from ops_platform import clock
+from ops_platform.evidence.spans import last_complete, span_of, tier_of
 from ops_platform.failures import ConfigurationError
-from ops_platform.fleet import get_fleet
+from ops_platform.fleet import Fleet, get_fleet
 from ops_platform.settings import get_settings
 
 
@@ -26,13 +29,15 @@ class RunOutcome:
     failed_checks: tuple[str, ...]
 
 
-def run_job(name: str) -> RunOutcome:
-    """Run a job of `fleet.yaml` now, in this process; it shows in the Dagster UI like any other run.
+def run_job(name: str, day: date | None = None) -> RunOutcome:
+    """Run a job of `fleet.yaml` now, in this process; it shows in the Dagster UI like any other run. A job of one
+    period a run is run for the newest that is over, or the one `day` is in.
 
-    Raises `ConfigurationError` for a job that does not exist."""
+    Raises `ConfigurationError` for a job that does not exist, and for a day that makes no sense."""
     fleet = get_fleet()
     if name not in fleet.jobs:
         raise ConfigurationError(f"there is no job {name!r}: choose among {', '.join(fleet.jobs)}")
+    period = _period(fleet, name, day)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     warnings.filterwarnings("ignore", module="dagster.*")
     logging.getLogger("dagster").setLevel(logging.ERROR)
@@ -51,6 +56,7 @@ def run_job(name: str) -> RunOutcome:
     ):
         result = job.execute_in_process(
             instance=instance,
+            partition_key=period,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={"ops/started_by": "command line"},
@@ -62,6 +68,20 @@ def run_job(name: str) -> RunOutcome:
             if event.event_type_value == "ASSET_CHECK_EVALUATION" and not event.asset_check_evaluation_data.passed
         )
         return RunOutcome(result.run_id, result.success, failures, checks)
+
+
+def _period(fleet: Fleet, name: str, day: date | None) -> str | None:
+    """The partition to run: the first day of the period, None for a job without periods."""
+    tier = tier_of(fleet.jobs[name].document)
+    if tier is None:
+        if day is not None:
+            raise ConfigurationError(f"{name} is not of a period: run it without one")
+        return None
+    newest = last_complete(tier, clock.business_day(clock.now(), fleet.company.timezone))
+    span = newest if day is None else span_of(tier, day)
+    if span.end > newest.end:
+        raise ConfigurationError(f"{span.label} is not over: the newest that is, is {newest.label}")
+    return span.start.isoformat()
 
 
 def _reason(event: object) -> str:

@@ -4,7 +4,9 @@ Belongs here: the one codec that bundles, documents and drafts share, so that wh
 for bit. Does not belong here: any particular model, any database.
 
 Decimals travel as strings (a JSON number would become a float somewhere), datetimes as ISO strings in UTC,
-tuples as lists. A class that is one of several alternatives carries a `type` tag: its `TAG`.
+tuples as lists. A class that is one of several alternatives carries a `type` tag: its `TAG`. Fields a class gained
+after its objects were first stored are its `ADDED`: empty, they are left out, so that what was stored before keeps
+its digest.
 """
 
 from __future__ import annotations
@@ -52,8 +54,11 @@ def encode(value: Any) -> Any:
         tag = getattr(value, "TAG", None)
         if tag is not None:
             out["type"] = tag
+        added = getattr(value, "ADDED", ())
         for field in dataclasses.fields(value):
-            out[field.name] = encode(getattr(value, field.name))
+            item = getattr(value, field.name)
+            if item or field.name not in added:
+                out[field.name] = encode(item)
         return out
     raise DataFailure(f"{type(value).__name__} cannot be stored as evidence or document JSON.")
 
@@ -136,9 +141,9 @@ def _decode_dataclass(kind: type, data: Any) -> Any:
     hints = _hints(kind)
     names = {field.name for field in dataclasses.fields(kind)}
     given = set(data) - ({"type"} if getattr(kind, "TAG", None) is not None else set())
-    if given != names:
+    if (given ^ names) - set(getattr(kind, "ADDED", ())):
         raise DataFailure(f"{kind.__name__}: fields differ: {sorted(given ^ names)}.")
-    return kind(**{name: _decode(hints[name], data[name]) for name in names})
+    return kind(**{name: _decode(hints[name], data[name]) for name in names & given})
 
 
 def _decode_union(options: tuple[Any, ...], data: Any) -> Any:

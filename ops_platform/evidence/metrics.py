@@ -48,11 +48,13 @@ _READINGS = """
 select metric_id, date, dimension, dimension_value, value, numerator, denominator, fresh_to, tie_out
 from metrics.fct_metric_daily
 where date between %(start)s and %(end)s and dimension = any(%(dimensions)s)
+  and (%(metrics)s::text[] is null or metric_id = any(%(metrics)s))
 """
 _LAST_KNOWN_BEFORE = """
 select metric_id, max(date) as date
 from metrics.fct_metric_daily
 where value is not null and dimension = 'all' and date < %(start)s
+  and (%(metrics)s::text[] is null or metric_id = any(%(metrics)s))
 group by metric_id
 """
 _ONE_READING = (
@@ -143,7 +145,8 @@ class Warehouse:
 
 
 class MetricReader:
-    """Every metric's readings in a window of days up to `as_of`, and facts made of them."""
+    """The metrics' readings in a window of days up to `as_of`, and facts made of them. `only` names the metrics that
+    are read; None reads all."""
 
     def __init__(
         self,
@@ -153,6 +156,7 @@ class MetricReader:
         *,
         days: int,
         dimensions: Sequence[str] = ("all",),
+        only: Sequence[str] | None = None,
     ) -> None:
         self.calendar = calendar
         self.company = company
@@ -164,7 +168,7 @@ class MetricReader:
         self._last_known: dict[str, date] = {}
         self._sync_ids = self._load_sync_ids()
         if warehouse.has(METRIC_TABLE):
-            self._load_readings(days, dimensions)
+            self._load_readings(days, dimensions, only)
 
     def _load_metrics(self) -> dict[str, Metric]:
         if not self._warehouse.has("metrics.dim_metric"):
@@ -190,9 +194,10 @@ class MetricReader:
             )
         return found
 
-    def _load_readings(self, days: int, dimensions: Sequence[str]) -> None:
+    def _load_readings(self, days: int, dimensions: Sequence[str], only: Sequence[str] | None) -> None:
         end = self.calendar.today
-        params = {"start": end - days * DAY, "end": end, "dimensions": list(dimensions)}
+        metrics = None if only is None else list(only)
+        params = {"start": end - days * DAY, "end": end, "dimensions": list(dimensions), "metrics": metrics}
         for row in self._warehouse.rows(_READINGS, params):
             key = (row["metric_id"], row["date"], row["dimension"], row["dimension_value"])
             self._readings[key] = Reading(
@@ -202,7 +207,7 @@ class MetricReader:
                 row["fresh_to"],
                 as_tie_out(row["tie_out"]),
             )
-        for row in self._warehouse.rows(_LAST_KNOWN_BEFORE, {"start": params["start"]}):
+        for row in self._warehouse.rows(_LAST_KNOWN_BEFORE, {"start": params["start"], "metrics": metrics}):
             self._last_known[row["metric_id"]] = row["date"]
 
     def _load_sync_ids(self) -> dict[str, int]:

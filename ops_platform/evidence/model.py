@@ -5,7 +5,8 @@ belong here: SQL (`evidence.pulse`, `evidence.store`), formatting (`ops_platform
 
 A **fact** is one number (or text, or date) somebody may publish: what it is called, its unit, the period it
 covers, what it is compared with, whether it is known, how fresh it is, whether its source tied out, and the
-query it came from. A **bundle** is every fact a document may use. Nothing outside the bundle can be published.
+query it came from. A **series** is a row of such numbers that belong together, for a chart. A **bundle** is every
+fact and series a document may use. Nothing outside the bundle can be published.
 
 Conventions: `ratio` is a fraction of one (0.031 is shown as 3.1%); `percent` is already in hundredths
 (3.1 is shown as 3.1%); `delta_pct` is always a fraction of one. Period ends are inclusive. NULL is unknown.
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ops_platform.evidence.encoding import decode, digest_of, encode
 from ops_platform.failures import DataFailure
@@ -145,6 +146,54 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a series under the label a reader sees (`Oct 2025`, `Amazon`); None is unknown and drawn as a
+    gap."""
+
+    label: str
+    value: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Numbers of one kind in reading order, as a chart and its appendix show them. All have the unit and the source;
+    `tie_out` is that of the worst of them. `change` says that they are changes, shown with their sign."""
+
+    id: str
+    label: str
+    unit: Unit
+    points: tuple[Point, ...]
+    currency: str | None = None
+    source: Source = Source("")
+    tie_out: TieOut = "unknown"
+    change: bool = False
+
+    def __post_init__(self) -> None:
+        if not FACT_ID.fullmatch(self.id):
+            raise DataFailure(f"Series id {self.id!r} must be lower case letters, digits and underscores.")
+        if self.unit not in _NUMERIC:
+            raise DataFailure(f"Series {self.id} has the unit {self.unit}, which is no number.")
+        if self.unit == "money" and not self.currency:
+            raise DataFailure(f"Series {self.id} is money without a currency.")
+        labels = self.labels
+        if len(set(labels)) != len(labels):
+            raise DataFailure(f"Series {self.id} has two points of one label.")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(point.label for point in self.points)
+
+    @property
+    def values(self) -> tuple[Decimal | None, ...]:
+        return tuple(point.value for point in self.points)
+
+    @property
+    def known(self) -> bool:
+        """True where at least one point has a value."""
+        return any(point.value is not None for point in self.points)
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of a list: `texts` are short vendor texts (untrusted, already minimised), `facts` name the
     facts that belong to it, `mark` classifies it (a severity, a status)."""
@@ -186,8 +235,10 @@ class CompanyProfile:
 @dataclass(frozen=True)
 class Bundle:
     """Everything one document may say. `facts` keeps the order in which they were gathered; `lists` holds the
-    rows of repeating things; `notes` are short machine words about the whole (e.g. "empty_warehouse")."""
+    rows of repeating things; `notes` are short machine words about the whole (e.g. "empty_warehouse"); `series` are
+    for charts."""
 
+    ADDED: ClassVar[frozenset[str]] = frozenset({"series"})
     kind: str
     period: Period
     as_of: datetime
@@ -195,12 +246,13 @@ class Bundle:
     facts: tuple[Fact, ...] = ()
     lists: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    series: tuple[Series, ...] = ()
 
     def __post_init__(self) -> None:
-        ids = [fact.id for fact in self.facts]
+        ids = [*(fact.id for fact in self.facts), *(series.id for series in self.series)]
         if len(set(ids)) != len(ids):
-            raise DataFailure(f"Bundle names a fact twice: {sorted({i for i in ids if ids.count(i) > 1})}.")
-        known = set(ids)
+            raise DataFailure(f"Bundle names a fact or series twice: {sorted({i for i in ids if ids.count(i) > 1})}.")
+        known = {fact.id for fact in self.facts}
         for name, rows in self.lists.items():
             for row in rows:
                 missing = set(row.facts.values()) - known
@@ -220,6 +272,10 @@ class Bundle:
 
     def get(self, fact_id: str) -> Fact | None:
         return self.by_id.get(fact_id)
+
+    def line(self, series_id: str) -> Series | None:
+        """The series of that name, if the bundle has one."""
+        return next((series for series in self.series if series.id == series_id), None)
 
     def rows(self, name: str) -> tuple[Row, ...]:
         return self.lists.get(name, ())

@@ -8,7 +8,7 @@ Fact ids. A metric's fact has the metric's id (`net_sales`, `late_orders`, …; 
 `net_sales_mtd`; `health`, `health_low`, `health_high`, `driver`, `driver_attainment`;
 `late_<bucket>`; `stock_<n>_available|days`; `messages_waiting`, `messages_oldest_wait`, `message_<n>_wait`;
 `source_<vendor>`, `source_<vendor>_failing`, `sources_synced`, `sources_expected`; `jobs_due`, `jobs_nominal`;
-`tokens_used`, `tokens_budget`.
+`tokens_used`, `tokens_budget`; on Mondays `silence_…`.
 Lists: `late`, `inventory`, `messages`, `divisions`, `sources`, `new_fields`, `health_unknown`.
 """
 
@@ -98,12 +98,14 @@ CORE = (
 class Operations:
     """What only the scheduler, the budget and the build know: jobs due and run well in the last day, the token
     bound of a cycle; None is unknown. `unproven_since` is set when the newest build did not pass its tests:
-    the moment of the last one that did, after which no number of the warehouse is published."""
+    the moment of the last one that did, after which no number of the warehouse is published. `silence` is what the
+    receipts of the past week prove (`ops_platform.alerts.receipts.facts_of`), on the day of the week that tells it."""
 
     jobs_due: int | None = None
     jobs_nominal: int | None = None
     tokens_budget: int | None = None
     unproven_since: datetime | None = None
+    silence: tuple[Fact, ...] = ()
 
 
 def build_pulse_bundle(
@@ -612,6 +614,8 @@ class _Gathering:
             value = Decimal(number) if number is not None else None
             status: Any = "known" if value is not None else "unknown"
             self.add(Fact(id=fact_id, label=label, unit="count", value=value, status=status, source=source))
+        for fact in operations.silence:
+            self.add(fact)
 
     # Divisions -------------------------------------------------------------------------------------------
 

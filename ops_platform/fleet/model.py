@@ -16,8 +16,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from ops_platform.failures import ConfigurationError
 from ops_platform.fleet.alert_policy import AlertPolicy
 from ops_platform.fleet.alert_rules import AlertRule, problems_of
+from ops_platform.fleet.approval_policy import ApprovalPolicy
+from ops_platform.fleet.board_pack import BoardPack
 from ops_platform.fleet.entries import Entry as _Entry
 from ops_platform.fleet.entries import Exact
+from ops_platform.fleet.models import Models, Task
+from ops_platform.fleet.narratives import Narratives
 from ops_platform.settings import Settings, get_settings
 
 ChannelKey = Literal["executive", "team", "alerts"]
@@ -55,27 +59,6 @@ class Budget(_Entry):
     tokens_per_cycle: int = Field(gt=0)
 
 
-class ModelPrice(_Entry):
-    """USD per million tokens, as listed."""
-
-    input: Exact
-    output: Exact
-    cache_read: Exact
-    cache_write: Exact
-
-
-class Models(_Entry):
-    tiers: dict[Literal["small", "large"], str]
-    prices: dict[str, ModelPrice]
-
-    @model_validator(mode="after")
-    def _priced(self) -> Models:
-        missing = sorted(set(self.tiers.values()) - set(self.prices))
-        if missing:
-            raise ValueError(f"no price for {', '.join(missing)}")
-        return self
-
-
 class Source(_Entry):
     label: str
     stale_after_hours: int = Field(gt=0)
@@ -87,16 +70,19 @@ class Threshold(_Entry):
 
 
 class Job(_Entry):
-    """A scheduled job. `cron` is in the company's zone; `always` jobs speak even with nothing to act on."""
+    """A scheduled job. `cron` is in the company's zone; `always` jobs speak even with nothing to act on. A job that
+    `collects` syncs the sources and builds the warehouse first; another stands on what an earlier one built. `task` is
+    what a model does in it, which decides its tier; `token_budget` is per cycle."""
 
     bot: str
     cron: str
     channel: ChannelKey
     document: str
-    tier: Literal["small", "large"]
+    task: Task
     token_budget: int = Field(ge=0)
     max_runtime_minutes: int = Field(gt=0)
     always: bool = False
+    collects: bool = True
     description: str
 
     @field_validator("cron")
@@ -121,6 +107,9 @@ class Fleet(_Entry):
     thresholds: dict[str, Threshold]
     alert_rules: dict[str, AlertRule] = Field(default_factory=dict)
     alerts: AlertPolicy = Field(default_factory=AlertPolicy)
+    approvals: ApprovalPolicy = Field(default_factory=ApprovalPolicy)
+    board_pack: BoardPack = Field(default_factory=BoardPack)
+    narratives: Narratives = Field(default_factory=Narratives)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Fleet:

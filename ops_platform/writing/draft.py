@@ -1,7 +1,7 @@
 """The seam every writer stands behind: a brief with slots in, a draft with claim tokens out.
 
-Belongs here: `Slot`, `WritingBrief`, `Draft`, the `Writer` protocol, and which slots each kind of document
-has. Does not belong here: how a writer works (`rules.py`, `claude.py`), what is allowed (`claims.py`).
+Belongs here: `Slot`, `WritingBrief`, `Draft`, the `Writer` protocol. Does not belong here: which slots each kind of
+document has (`briefs/`), how a writer works (`rules/`, `claude.py`), what is allowed (`claims.py`).
 
 A draft is text only. Numbers appear as `{{c:fact_id.path}}`; the renderer inserts them. The grammar of a
 token is `ops_platform.documents.claims`.
@@ -9,13 +9,12 @@ token is `ops_platform.documents.claims`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ops_platform.evidence.encoding import decode, digest_of, encode
 from ops_platform.evidence.model import Bundle
-from ops_platform.failures import DataFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,70 +76,3 @@ class Writer(Protocol):
     def write(self, bundle: Bundle, brief: WritingBrief) -> Draft:
         """Fill the slots. Raises `ops_platform.failures.OpsError` when it cannot; never returns numbers."""
         ...
-
-
-HEADLINE_FACTS = (
-    "net_sales",
-    "net_sales_mtd",
-    "orders",
-    "orders_pending",
-    "late_orders",
-    "high_value_late_orders",
-    "skus_stock_critical",
-    "skus_stock_warning",
-    "messages_waiting",
-    "messages_oldest_wait",
-    "health",
-    "driver",
-)
-
-
-def brief_for(bundle: Bundle) -> WritingBrief:
-    """The brief of the bundle's kind of document. An unknown kind raises `DataFailure`."""
-    if bundle.kind == "pulse":
-        return _pulse_brief(bundle)
-    raise DataFailure(f"There is no writing brief for a document of kind {bundle.kind!r}.")
-
-
-def _pulse_brief(bundle: Bundle) -> WritingBrief:
-    """A headline; what moved the score, where something did; a line for each division that has figures."""
-
-    def present(names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(name for name in names if bundle.get(name) is not None)
-
-    slots = [
-        Slot(
-            "headline",
-            "The one thing the executive should know this morning, with its figure.",
-            required=bool(present(HEADLINE_FACTS)),
-            max_chars=170,
-            facts=present(HEADLINE_FACTS),
-        )
-    ]
-    if bundle.get("driver") is not None:
-        slots.append(
-            Slot(
-                "driver",
-                "Which component moved business health most since the day before, and by how much.",
-                max_chars=130,
-                facts=present(("driver", "driver_attainment", "health")),
-            )
-        )
-    for row in bundle.rows("divisions"):
-        names = present(dict.fromkeys(row.facts.values()))
-        if names:
-            slots.append(
-                Slot(
-                    f"division_{row.texts['division']}",
-                    "What stands out in this division; leave it out when there is nothing to add to the figures.",
-                    required=False,
-                    max_chars=110,
-                    facts=names,
-                )
-            )
-    return WritingBrief(
-        kind="pulse",
-        slots=tuple(slots),
-        guidance="Short, plain, exact. What happened and against what; no causes, forecasts or adjectives of size "
-        "that the figures do not carry.",
-    )

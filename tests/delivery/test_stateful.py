@@ -61,7 +61,7 @@ class Mornings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         with self.connect() as conn:
-            conn.execute("truncate ops.outbox cascade")
+            conn.execute("delete from ops.outbox")
         with self.slack.lock:
             self.slack.messages.clear()
         self.slack.faults.clear()

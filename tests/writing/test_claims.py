@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_platform.evidence.model import Bundle, Fact
+from ops_platform.writing.briefs import brief_for
 from ops_platform.writing.claims import Violation, check, check_text, is_calm
-from ops_platform.writing.draft import Draft, Slot, WritingBrief, brief_for
+from ops_platform.writing.draft import Draft, Slot, WritingBrief
 from tests.evidence.bundles import EVE, HOSTILE, TODAY, WEEK, fact, morning
 
 ANY = Slot("headline", "Anything", max_chars=300, max_sentences=2)

@@ -16,8 +16,9 @@ from decimal import Decimal
 from ops_platform.documents.claims import TOKEN, claim, measure_in, tokens
 from ops_platform.evidence.model import Bundle, Comparison, Fact
 from ops_platform.failures import DataFailure
+from ops_platform.writing.briefs import brief_for
 from ops_platform.writing.claims import check_text
-from ops_platform.writing.draft import Slot, brief_for
+from ops_platform.writing.draft import Slot
 from ops_platform.writing.rules import RulesWriter
 from tests.evidence.bundles import morning
 from tests.writing.test_claims import GOOD, spelled

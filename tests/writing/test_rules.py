@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from ops_platform.documents.claims import fill
 from ops_platform.documents.model import plain
 from ops_platform.evidence.model import Bundle, Fact
+from ops_platform.writing.briefs import brief_for
 from ops_platform.writing.claims import check
-from ops_platform.writing.draft import Draft, WritingBrief, brief_for
+from ops_platform.writing.draft import Draft, WritingBrief
 from ops_platform.writing.rules import RulesWriter
 from tests.evidence.bundles import EVE, WEEK, fact, morning, pulse_bundles
 
