@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.failures import ConfigurationError, DataFailure
+from ops_platform.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     import psycopg
@@ -223,9 +225,9 @@ def _remove(connection: psycopg.Connection[Any], prefix: str) -> None:
 
 def _build(prefix: str, manifest: dict[str, Any], metric: str | None, state: Path) -> set[str]:
     """Build the changed models under the prefix; the names of those built."""
-    from ops_platform.warehouse.dbt import DBT_PROJECT, connection_environment, dbt_executable
+    from ops_platform.warehouse.dbt import DBT_PROJECT
 
-    variables: dict[str, object] = {"aside": prefix}
+    variables: dict[str, object] = {}
     node = metrics_of(manifest).get(metric) if metric else None
     if metric is None:
         select = ["state:modified+,+fct_metric_daily"]
@@ -236,17 +238,16 @@ def _build(prefix: str, manifest: dict[str, Any], metric: str | None, state: Pat
             variables["without_metrics"] = [name for name in metrics_of(manifest) if name != metric]
     with tempfile.TemporaryDirectory(prefix="ops-aside-") as scratch:
         target = Path(scratch) / "target"
-        # The project as it was parsed already: dbt reads again only what the variables touch.
-        target.mkdir()
+        environment = {**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
         done = subprocess.run(
             [
-                dbt_executable(), "build", "--resource-type", "model", "--resource-type", "seed", "--select", *select,
+                sys.executable, "-m", "ops_platform.warehouse.aside", prefix, scratch,
+                "--resource-type", "model", "--resource-type", "seed", "--select", *select,
                 # What was seen on past days is not computed again, here or in any build.
                 "--exclude", "config.only_recent:true", "--defer", "--favor-state", "--state", str(state.resolve()),
-                "--vars", json.dumps(variables), "--target-path", str(target), "--log-path", scratch, "--fail-fast",
+                "--vars", json.dumps(variables), "--fail-fast",
             ],
-            cwd=DBT_PROJECT, env={**os.environ, **connection_environment()}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False,
+            cwd=PROJECT_ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         try:
             results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]

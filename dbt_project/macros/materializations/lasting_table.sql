@@ -75,10 +75,10 @@ config:
             {%- do run_query(get_create_table_as_sql(True, given, given_sql)) -%}
             {%- if plan.redefined -%}
                 {%- do take_over_columns(target_relation, given) -%}
-                {%- do add_missing_indexes(target_relation) -%}
             {%- else -%}
                 {%- do process_schema_changes('fail', given, existing) -%}
             {%- endif -%}
+            {%- if standing.definition != definition -%}{%- do add_missing_indexes(target_relation) -%}{%- endif -%}
             {%- call statement('main') -%}
                 {{ write_what_differs(target_relation, given, keys, none if plan.whole else scope, plan.extent) }}
             {%- endcall -%}

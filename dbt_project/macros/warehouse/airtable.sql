@@ -1,7 +1,8 @@
 {#- What people type into Airtable: days that may be kept as moments, moments that may be kept as days. -#}
 
+{#- Not asked of ops.company, which moves with every build: each record would be parsed anew. -#}
 {% macro _company_zone() -%}
-    (select company.timezone from {{ source('ops', 'company') }} as company)
+    (select zone.timezone from {{ ref('stg_operations__company_zone') }} as zone)
 {%- endmacro %}
 
 {#- The day a cell means: as it is written, or the company's day of the moment that is written. -#}

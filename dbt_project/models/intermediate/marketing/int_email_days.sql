@@ -1,5 +1,7 @@
 {{ config(
     unique_key=['date', 'channel'],
+    scope='date',
+    changed_by={'stg_klaviyo__metric_days': 'day'},
     indexes=[{'columns': ['date', 'channel'], 'unique': true}],
 ) }}
 
@@ -13,4 +15,5 @@ select
     sum(days.event_count) filter (where kinds.happening = 'unsubscribed')::bigint as unsubscribes
 from {{ ref('stg_klaviyo__metric_days') }} as days
 inner join {{ ref('message_happenings') }} as kinds on days.metric_name = kinds.metric_name
+where {{ in_scope('days.day') }}
 group by days.day, kinds.channel

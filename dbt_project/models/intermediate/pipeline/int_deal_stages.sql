@@ -1,6 +1,18 @@
 {{ config(
     unique_key='spell_id',
-    indexes=[{'columns': ['spell_id'], 'unique': true}, {'columns': ['entered_day']}, {'columns': ['left_day']}],
+    scope='deal_id',
+    changed_by={
+        'int_deals': 'deal_id',
+        'stg_hubspot__stage_entries': 'record_id',
+        'stg_hubspot__deals': 'deal_id',
+        'stg_hubspot__tickets': [],
+    },
+    indexes=[
+        {'columns': ['spell_id'], 'unique': true},
+        {'columns': ['deal_id']},
+        {'columns': ['entered_day']},
+        {'columns': ['left_day']},
+    ],
 ) }}
 
 -- Each time a deal stood at a stage, with the days at whose close it stood there. A deal whose history the CRM does not
@@ -16,6 +28,7 @@ with changes as (
     where
         history.object_type = 'deals'
         and history.entered_at is not null
+        and {{ in_scope('history.record_id') }}
 
     union all
 
@@ -28,10 +41,13 @@ with changes as (
     from {{ ref('int_deals') }} as deals
     where
         deals.created_at is not null
+        and {{ in_scope('deals.deal_id') }}
         and deals.deal_id not in (
             select history.record_id
             from {{ ref('stg_hubspot__stage_changes') }} as history
-            where history.object_type = 'deals'
+            where
+                history.object_type = 'deals'
+                and {{ in_scope('history.record_id') }}
         )
 )
 

@@ -1,5 +1,12 @@
 {{ config(
     unique_key='deal_id',
+    scope='deal_id',
+    changed_by={
+        'stg_hubspot__deals': 'deal_id',
+        'stg_hubspot__record_links': 'from_id',
+        'stg_hubspot__stage_entries': 'record_id',
+        'stg_hubspot__tickets': [],
+    },
     indexes=[{'columns': ['deal_id'], 'unique': true}],
 ) }}
 
@@ -14,6 +21,7 @@ with companies as (
     where
         links.from_type = 'deals'
         and links.to_type = 'companies'
+        and {{ in_scope('links.from_id') }}
     order by links.from_id asc, links.is_primary desc, links.to_id asc
 ),
 
@@ -22,7 +30,9 @@ last_entries as (
         changes.record_id as deal_id,
         changes.entered_at
     from {{ ref('stg_hubspot__stage_changes') }} as changes
-    where changes.object_type = 'deals'
+    where
+        changes.object_type = 'deals'
+        and {{ in_scope('changes.record_id') }}
     order by changes.record_id asc, changes.entered_at desc
 ),
 
@@ -42,6 +52,7 @@ placed as (
         on
             deals.pipeline_id = stages.pipeline_id
             and deals.stage_id = stages.stage_id
+    where {{ in_scope('deals.deal_id') }}
 ),
 
 dated as (

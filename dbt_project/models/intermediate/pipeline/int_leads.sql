@@ -1,5 +1,7 @@
 {{ config(
     unique_key='lead_id',
+    scope='lead_id',
+    changed_by={'stg_hubspot__contacts': 'contact_id'},
     indexes=[{'columns': ['lead_id'], 'unique': true}],
 ) }}
 
@@ -12,11 +14,11 @@ select
     contacts.original_source as source,
     contacts.owner_id,
     coalesce(contacts.contact_count, 0) as touches,
-    companies.employee_count,
     points.points as status_points,
     {{ company_day('contacts.created_at') }} as created_day,
     {{ company_day('coalesce(contacts.last_contacted_at, contacts.created_at)') }} as last_active_day
 from {{ ref('stg_hubspot__contacts') }} as contacts
-left join {{ ref('stg_hubspot__companies') }} as companies on contacts.primary_company_id = companies.company_id
 left join {{ ref('lead_status_points') }} as points on upper(contacts.lead_status) = points.lead_status
-where contacts.lifecycle_stage in ('lead', 'marketingqualifiedlead', 'salesqualifiedlead', 'opportunity')
+where
+    contacts.lifecycle_stage in ('lead', 'marketingqualifiedlead', 'salesqualifiedlead', 'opportunity')
+    and {{ in_scope('contacts.contact_id') }}

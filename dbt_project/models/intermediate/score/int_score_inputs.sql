@@ -3,7 +3,7 @@
     scope='date',
     only_recent=true,
     full_refresh=false,
-    indexes=[{'columns': ['date', 'score', 'subject_id', 'component'], 'unique': true}, {'columns': ['subject_key']}],
+    indexes=[{'columns': ['date', 'score', 'subject_id', 'component'], 'unique': true}, {'columns': ['subject_key', 'date']}],
 ) }}
 
 -- What the scores of leads, open deals and accounts look at. The CRM tells most of it as it is now: each build keeps
@@ -19,9 +19,10 @@ leads as (
         listed.lead_id,
         listed.touches,
         listed.status_points,
-        listed.employee_count,
+        companies.employee_count,
         {{ as_of_day() }} - listed.last_active_day as days_quiet
     from {{ ref('int_leads') }} as listed
+    left join {{ ref('stg_hubspot__companies') }} as companies on listed.company_id = companies.company_id
 ),
 
 accounts as (

@@ -1,6 +1,14 @@
 {{ config(
     unique_key='ticket_id',
-    indexes=[{'columns': ['ticket_id'], 'unique': true}, {'columns': ['opened_day']}, {'columns': ['closed_day']}],
+    scope='source_id',
+    changed_by={'stg_hubspot__tickets': 'ticket_id', 'stg_app__tickets': 'ticket_id'},
+    indexes=[
+        {'columns': ['ticket_id'], 'unique': true},
+        {'columns': ['source_id']},
+        {'columns': ['opened_day']},
+        {'columns': ['responded_day']},
+        {'columns': ['closed_day']},
+    ],
 ) }}
 
 -- Tickets of the CRM's help desk and of the app, without what customers wrote. One that was opened again is open, and
@@ -8,6 +16,7 @@
 with tickets as (
     select
         'hubspot:' || crm.ticket_id as ticket_id,
+        crm.ticket_id as source_id,
         'hubspot' as system,
         lower(crm.priority) as priority,
         lower(crm.category) as category,
@@ -22,11 +31,13 @@ with tickets as (
             stages.object_type = 'tickets'
             and crm.pipeline_id = stages.pipeline_id
             and crm.stage_id = stages.stage_id
+    where {{ in_scope('crm.ticket_id') }}
 
     union all
 
     select
         'app:' || app.ticket_id as ticket_id,
+        app.ticket_id as source_id,
         'app' as system,
         app.priority,
         lower(app.category) as category,
@@ -37,6 +48,7 @@ with tickets as (
         app.status in ('closed', 'resolved', 'solved') as is_closed,
         app.updated_at
     from {{ ref('stg_app__tickets') }} as app
+    where {{ in_scope('app.ticket_id') }}
 ),
 
 settled as (
@@ -49,6 +61,7 @@ settled as (
 
 select
     settled.ticket_id,
+    settled.source_id,
     settled.system,
     coalesce(settled.priority, 'none') as priority,
     coalesce(settled.category, 'none') as category,

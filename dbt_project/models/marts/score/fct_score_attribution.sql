@@ -1,11 +1,8 @@
 {{ config(
     unique_key=['date', 'score', 'subject_id', 'component'],
-    scope='subject_key',
-    changed_by={'int_score_inputs': 'subject_key'},
-    indexes=[
-        {'columns': ['date', 'score', 'subject_id', 'component'], 'unique': true},
-        {'columns': ['subject_key']},
-    ],
+    scope='date',
+    changed_by={'int_score_inputs': 'since date'},
+    indexes=[{'columns': ['date', 'score', 'subject_id', 'component'], 'unique': true}],
 ) }}
 
 -- As fct_business_health_attribution, for each lead, deal and account: weights of the components that stand somewhere
@@ -26,10 +23,42 @@ components as (
     from {{ ref('score_weights') }} as weights
 ),
 
+asked as (
+    select distinct
+        inputs.subject_key,
+        inputs.date
+    from {{ ref('int_score_inputs') }} as inputs
+    where {{ in_scope('inputs.date') }}
+),
+
+-- The days asked for, and before each the subject's day from which its changes are told.
+needed as (
+    select
+        asked.subject_key,
+        asked.date
+    from asked
+
+    union distinct
+
+    select
+        asked.subject_key,
+        (
+            select max(earlier.date)
+            from {{ ref('int_score_inputs') }} as earlier
+            where
+                earlier.subject_key = asked.subject_key
+                and earlier.date < asked.date
+        ) as date
+    from asked
+),
+
 seen as (
     select inputs.*
-    from {{ ref('int_score_inputs') }} as inputs
-    where {{ in_scope('inputs.subject_key') }}
+    from needed
+    inner join {{ ref('int_score_inputs') }} as inputs
+        on
+            needed.subject_key = inputs.subject_key
+            and needed.date = inputs.date
 ),
 
 -- Which version of the weights holds on a day: the latest that had begun.
@@ -75,29 +104,51 @@ attained as (
             and components.component = seen.component
 ),
 
-spells as (
-    select
-        attained.*,
-        count(attained.known_attainment) over (
-            partition by attained.subject_key, attained.component order by attained.date
-        ) as spell
-    from attained
-),
-
--- An unknown component stands at what it last attained; before it was first known it stands nowhere.
+-- An unknown component stands at what it last attained, by the weights of then; before it was first known it stands
+-- nowhere.
 standing as (
     select
-        spells.*,
-        max(spells.known_attainment) over (partition by spells.subject_key, spells.component, spells.spell)
-            as attainment,
+        attained.*,
+        coalesce(attained.known_attainment, last_known.attainment) as attainment,
         case
-            when spells.known_attainment is null
-                then
-                    min(spells.date) filter (where spells.known_attainment is null) over (
-                        partition by spells.subject_key, spells.component, spells.spell
-                    )
+            when attained.known_attainment is null
+                then (
+                    select min(since.date)
+                    from {{ ref('int_score_inputs') }} as since
+                    where
+                        since.subject_key = attained.subject_key
+                        and since.date <= attained.date
+                        and since.date > coalesce(last_known.date, '-infinity')
+                )
         end as unknown_since
-    from spells
+    from attained
+    left join lateral (
+        select
+            earlier.date,
+            {{ attainment('earlier.input_value', 'weights') }} as attainment
+        from {{ ref('int_score_inputs') }} as earlier
+        inner join {{ ref('score_weights') }} as weights
+            on
+                earlier.score = weights.score
+                and earlier.component = weights.component
+                and weights.version = (
+                    select versions.version
+                    from versions
+                    where
+                        versions.score = earlier.score
+                        and versions.valid_from <= earlier.date
+                    order by versions.valid_from desc, versions.version desc
+                    limit 1
+                )
+        where
+            attained.known_attainment is null
+            and earlier.subject_key = attained.subject_key
+            and earlier.component = attained.component
+            and earlier.date < attained.date
+            and earlier.input_value is not null
+        order by earlier.date desc
+        limit 1
+    ) as last_known on true
 ),
 
 shares as (
@@ -179,4 +230,6 @@ select
     case when changes.nominal_weight > 0 then changes.unknown_since end as unknown_since,
     changes.days_behind
 from changes
-where changes.nominal_weight > 0 or changes.contribution <> changes.previous_contribution
+where
+    {{ in_scope('changes.date') }}
+    and (changes.nominal_weight > 0 or changes.contribution <> changes.previous_contribution)

@@ -1,25 +1,30 @@
-{{ config(materialized='lasting_view') }}
-
-with living as (
-    select 'deals:' || raw.id as record
-    from {{ source('raw_hubspot', 'deals') }} as raw
-    where raw.deleted_at is null
-    union all
-    select 'tickets:' || raw.id
-    from {{ source('raw_hubspot', 'tickets') }} as raw
-    where raw.deleted_at is null
-)
+{{ config(
+    materialized='lasting_view',
+    changed_by={
+        'stg_hubspot__record_links': 'from_id',
+        'stg_hubspot__deals': 'deal_id',
+        'stg_hubspot__tickets': 'ticket_id',
+    },
+) }}
 
 select
-    raw.id as association_id,
-    raw.payload ->> 'from_type' as from_type,
-    raw.payload ->> 'from_id' as from_id,
-    raw.payload ->> 'to_type' as to_type,
-    raw.payload ->> 'to_id' as to_id,
-    -- HubSpot's own types of a deal's and of a ticket's primary company; labels are translated.
-    raw.payload -> 'types' @> '[{"category": "HUBSPOT_DEFINED", "typeId": 5}]'::jsonb
-    or raw.payload -> 'types' @> '[{"category": "HUBSPOT_DEFINED", "typeId": 26}]'::jsonb as is_primary
-from {{ source('raw_hubspot', 'associations') }} as raw
+    links.association_id,
+    links.from_type,
+    links.from_id,
+    links.to_type,
+    links.to_id,
+    links.is_primary
+from {{ ref('stg_hubspot__record_links') }} as links
 where
-    raw.deleted_at is null
-    and raw.payload ->> 'from' in (select living.record from living)
+    case links.from_type
+        when 'deals'
+            then exists (
+                select 1 from {{ ref('stg_hubspot__deals') }} as deals
+                where deals.deal_id = links.from_id
+            )
+        when 'tickets'
+            then exists (
+                select 1 from {{ ref('stg_hubspot__tickets') }} as tickets
+                where tickets.ticket_id = links.from_id
+            )
+    end

@@ -1,29 +1,36 @@
-{{ config(materialized='lasting_view') }}
-
-with living as (
-    select 'deals:' || raw.id as record
-    from {{ source('raw_hubspot', 'deals') }} as raw
-    where raw.deleted_at is null
-    union all
-    select 'tickets:' || raw.id
-    from {{ source('raw_hubspot', 'tickets') }} as raw
-    where raw.deleted_at is null
-)
+{{ config(
+    materialized='lasting_view',
+    changed_by={
+        'stg_hubspot__stage_entries': 'record_id',
+        'stg_hubspot__deals': 'deal_id',
+        'stg_hubspot__tickets': 'ticket_id',
+    },
+) }}
 
 select
-    raw.id as stage_change_id,
-    raw.payload ->> 'object_type' as object_type,
-    raw.payload ->> 'object_id' as record_id,
-    raw.payload ->> 'value' as stage_id,
-    (raw.payload ->> 'timestamp')::timestamptz as entered_at,
-    lead((raw.payload ->> 'timestamp')::timestamptz) over record_in_time as left_at,
-    raw.payload ->> 'sourceType' as change_source,
-    raw.payload ->> 'updatedByUserId' as changed_by_user_id
-from {{ source('raw_hubspot', 'stage_history') }} as raw
+    entries.stage_change_id,
+    entries.object_type,
+    entries.record_id,
+    entries.stage_id,
+    entries.entered_at,
+    lead(entries.entered_at) over record_in_time as left_at,
+    entries.change_source,
+    entries.changed_by_user_id
+from {{ ref('stg_hubspot__stage_entries') }} as entries
 where
-    raw.deleted_at is null
-    and raw.payload ->> 'record' in (select living.record from living)
+    case entries.object_type
+        when 'deals'
+            then exists (
+                select 1 from {{ ref('stg_hubspot__deals') }} as deals
+                where deals.deal_id = entries.record_id
+            )
+        when 'tickets'
+            then exists (
+                select 1 from {{ ref('stg_hubspot__tickets') }} as tickets
+                where tickets.ticket_id = entries.record_id
+            )
+    end
 window record_in_time as (
-    partition by raw.payload ->> 'record'
-    order by (raw.payload ->> 'timestamp')::timestamptz, raw.id
+    partition by entries.object_type, entries.record_id
+    order by entries.entered_at, entries.stage_change_id
 )
