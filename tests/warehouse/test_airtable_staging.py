@@ -15,7 +15,7 @@ from tests.connectors.conftest import NOW, World, read, started
 from tests.warehouse.conftest import MakeWarehouse
 from tests.warehouse.dbt_warehouse import DbtWarehouse
 
-MODELS = "staging.airtable"
+MODELS = ("staging.operations", "staging.airtable")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def warehouse(landed: dict[str, dict[str, Any]], make_warehouse: MakeWarehouse) 
     for name, payloads in landed.items():
         made.land("airtable", name, payloads.values(), NOW, ids=payloads)
     # With the unit tests.
-    made.dbt("build", "--select", MODELS, "--indirect-selection", "cautious")
+    made.dbt("build", "--select", *MODELS, "--indirect-selection", "cautious")
     return made
 
 
@@ -90,12 +90,12 @@ def test_a_second_build_parses_only_what_changed(warehouse: DbtWarehouse, own: W
     payloads = read(own.airtable(), "paid_media_spend").payloads
     key = next(each for each in payloads if each.endswith(one))
     warehouse.land("airtable", "paid_media_spend", [payloads[key]], NOW, ids=[key])
-    warehouse.run("--select", MODELS)
+    warehouse.run("--select", *MODELS)
     after = warehouse.rows(query)
     assert [row[0] for row in before if row not in after] == [key]
     assert warehouse.one(
         "select spend from staging.stg_airtable__paid_media_spend where paid_media_spend_id = %s", key
     ) == Decimal("0.07")
     warehouse.land("airtable", "paid_media_spend", [], NOW, deleted=[key])
-    warehouse.run("--select", MODELS)
+    warehouse.run("--select", *MODELS)
     assert len(warehouse.rows(query)) == len(before) - 1
