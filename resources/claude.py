@@ -188,4 +188,5 @@ def _usage(usage: Any) -> Usage | None:
     values[2:] = [0 if value is None else value for value in values[2:]]
     if not all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 10_000_000 for v in values):
         return None
-    return Usage(*values)
+    # Half the price: only where the vendor says so itself.
+    return Usage(values[0], values[1], values[2], values[3], batch=getattr(usage, "service_tier", None) == "batch")

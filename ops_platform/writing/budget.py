@@ -1,7 +1,8 @@
 """Tokens are reserved before they are spent: the bound of the fleet, of each bot, of each purpose.
 
 Belongs here: `ops.token_ledger` - reserving, settling, what a cycle has used, what calls failed lately.
-Does not belong here: calling a model (`claude.py`), what to do when there is nothing left (`compose.py`).
+Does not belong here: calling a model (`claude.py`), what to do when there is nothing left (`compose.py`), what was
+had for the money (`costs.py`).
 
 A bound is on a *cycle*: whatever the caller names so, usually a morning. What counts against it is every
 token a model read or wrote, cached or not; a reservation counts whole until it is settled, and one whose
@@ -22,7 +23,8 @@ from ops_platform.failures import ConfigurationError, OpsError
 if TYPE_CHECKING:
     import psycopg
 
-    from ops_platform.fleet.model import Fleet, ModelPrice
+    from ops_platform.fleet.model import Fleet
+    from ops_platform.fleet.models import ModelPrice, Task
 
 Connect = Callable[[], "psycopg.Connection[Any]"]
 
@@ -49,25 +51,28 @@ class BudgetExceededError(OpsError):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call as the vendor counted them; `input_tokens` is the part that was not cached."""
+    """Tokens of one call as the vendor counted them; `input_tokens` is the part that was not cached. `batch` where the
+    vendor served it in a batch."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    batch: bool = False
 
     @property
     def total(self) -> int:
         return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
 
     def cost(self, price: ModelPrice) -> Decimal:
-        """US dollars at list price."""
-        return (
+        """US dollars at list price; in a batch at its share of it."""
+        listed = (
             self.input_tokens * price.input
             + self.output_tokens * price.output
             + self.cache_read_tokens * price.cache_read
             + self.cache_write_tokens * price.cache_write
         ) / _MILLION
+        return listed * price.batch if self.batch else listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,34 +106,16 @@ class CycleUse:
 
 
 @dataclass(frozen=True, slots=True)
-class CostLine:
-    """Spending of one job on one model. `delivered` counts the documents that are in their channel; `unsettled` the
-    calls whose cost nobody knows."""
-
-    bot: str
-    purpose: str
-    model: str
-    calls: int
-    tokens: int
-    cost_usd: Decimal
-    delivered: int
-    unsettled: int
-
-    @property
-    def per_output(self) -> Decimal | None:
-        """US dollars per delivered document; None where none was delivered."""
-        return self.cost_usd / self.delivered if self.delivered else None
-
-
-@dataclass(frozen=True, slots=True)
 class Allowance:
-    """Who asks, for what, on whose account: the names a reservation is counted under, and the purpose's bound."""
+    """Who asks, for what, on whose account: the names a reservation is counted under, and the purpose's bound.
+    `purpose` is the job, `task` what the model does in it."""
 
     bot: str
     cycle: str
     purpose: str
     tier: str
     limit: int | None = None
+    task: Task = "write"
 
 
 class TokenBudget:
@@ -189,14 +176,16 @@ class TokenBudget:
                 if limit is not None and used + tokens > limit:
                     raise BudgetExceededError(bound, asked=tokens, used=used, limit=limit)
             inserted = conn.execute(
-                """insert into ops.token_ledger (bot, cycle, purpose, model, tier, state, reserved_tokens, created_at)
-                   values (%s, %s, %s, %s, %s, 'reserved', %s, %s) returning id""",
+                """insert into ops.token_ledger
+                   (bot, cycle, purpose, model, tier, task, state, reserved_tokens, created_at)
+                   values (%s, %s, %s, %s, %s, %s, 'reserved', %s, %s) returning id""",
                 (
                     allowance.bot,
                     allowance.cycle,
                     allowance.purpose,
                     model,
                     allowance.tier,
+                    allowance.task,
                     tokens,
                     _wall_clock(),
                 ),
@@ -222,7 +211,7 @@ class TokenBudget:
             reservation,
             """state = 'spent', outcome = %(outcome)s, input_tokens = %(input)s, output_tokens = %(output)s,
                cache_read_tokens = %(read)s, cache_write_tokens = %(write)s, cost_usd = %(cost)s,
-               settled_at = %(now)s""",
+               batch = %(batch)s, settled_at = %(now)s""",
             {
                 "outcome": outcome,
                 "input": usage.input_tokens,
@@ -230,6 +219,7 @@ class TokenBudget:
                 "read": usage.cache_read_tokens,
                 "write": usage.cache_write_tokens,
                 "cost": cost,
+                "batch": usage.batch,
             },
         )
         return cost
@@ -279,29 +269,15 @@ class TokenBudget:
             ).fetchone()
         return int(row[0]) if row else 0
 
-    def costs(self, since: datetime) -> list[CostLine]:
-        """What was spent since `since`, per bot, job and model, dearest first, beside what of it was delivered."""
-        with self._connect() as conn:
-            rows = conn.execute(
-                """select l.bot, l.purpose, l.model, count(*),
-                       sum(l.input_tokens + l.output_tokens + l.cache_read_tokens + l.cache_write_tokens),
-                       sum(l.cost_usd),
-                       count(distinct l.document_id) filter (where exists (
-                           select 1 from ops.outbox o where o.document_id = l.document_id and o.state = 'sent')),
-                       count(*) filter (where l.state = 'reserved')
-                   from ops.token_ledger l where l.created_at >= %s
-                   group by l.bot, l.purpose, l.model order by sum(l.cost_usd) desc, l.bot, l.purpose, l.model""",
-                (since,),
-            ).fetchall()
-        return [
-            CostLine(bot, job, model, int(n), int(t), cost, int(d), int(u))
-            for bot, job, model, n, t, cost, d, u in rows
-        ]
-
     def attach(self, ledger_ids: list[int], document_id: int) -> None:
-        """Say which document the calls were for: the cost of an output is then a query."""
+        """Say which document the calls were for, and whose text it has: the cost of an output is then a query."""
         with self._connect() as conn, conn.transaction():
-            conn.execute("update ops.token_ledger set document_id = %s where id = any(%s)", (document_id, ledger_ids))
+            conn.execute(
+                """update ops.token_ledger set document_id = documents.id, period_start = documents.period_start,
+                   written_by = documents.writer
+                   from ops.documents where documents.id = %s and token_ledger.id = any(%s)""",
+                (document_id, ledger_ids),
+            )
 
     def _settle(self, reservation: Reservation, assignments: str, values: dict[str, Any]) -> None:
         with self._connect() as conn, conn.transaction():

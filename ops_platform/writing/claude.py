@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROMPTS = Path(__file__).parent / "prompts"
+WORDS = PROMPTS / "words.md"
 CALL_SECONDS = 30.0
 COUNT_SECONDS = 5.0
 ATTEMPTS = 3
@@ -260,10 +261,13 @@ class ClaudeWriter:
 
 
 def system_prompt(kind: str) -> str:
-    """The prompt of a document kind: `prompts/<kind>.md`, the same text at every call."""
+    """The prompt of a document kind: `prompts/<kind>.md` and the words every kind must do without.
+
+    The same text at every call, for it is the part the vendor keeps: a repair reads it at a tenth of its price. What
+    changes with the document stands after it, in the user's message."""
     path = PROMPTS / f"{kind}.md"
     try:
-        return path.read_text(encoding="utf-8")
+        return f"{path.read_text(encoding='utf-8')}\n{WORDS.read_text(encoding='utf-8')}"
     except FileNotFoundError:
         raise ConfigurationError(f"There is no prompt for documents of kind {kind!r}: add {path.name}.") from None
 
@@ -293,12 +297,19 @@ def request_text(
         content["refused"] = [
             {
                 "slot": slot.name,
-                "text": draft.slots.get(slot.name, ""),
-                "because": [violation.message for violation in violations if violation.slot == slot.name],
+                "text": draft.slots.get(slot.name, "")[: slot.max_chars * 2],
+                "because": _reasons(slot.name, violations),
             }
             for slot in brief.slots
         ]
     return orjson.dumps({key: value for key, value in content.items() if value}).decode()
+
+
+def _reasons(slot: str, violations: Sequence[Violation]) -> list[str]:
+    """Why the slot's text was refused, one fault of each kind: a text with seven digits in it is not told seven times,
+    for what a repair costs must not grow with what was wrong."""
+    first = {violation.kind: violation.message for violation in reversed(violations) if violation.slot == slot}
+    return [*reversed(first.values())]
 
 
 def answer_schema(brief: WritingBrief) -> dict[str, Any]:

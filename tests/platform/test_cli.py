@@ -24,7 +24,7 @@ def ops(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     "command",
     [
         "demo", "up", "down", "status", "doctor", "sync", "quarantine", "schema", "reconcile", "run", "pulse", "metric",
-        "dbt", "alert",
+        "dbt", "alert", "costs",
     ],
 )  # fmt: skip
 def test_every_command_has_help(command: str) -> None:

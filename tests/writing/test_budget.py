@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ops_platform.failures import ConfigurationError, OpsError
-from ops_platform.fleet.model import ModelPrice
+from ops_platform.fleet.models import ModelPrice
 from ops_platform.writing.budget import Allowance, BudgetExceededError, TokenBudget, Usage
 from tests.database.fresh_database import dsn_of
 
@@ -238,44 +238,14 @@ def test_failures_are_counted_by_age_and_kind(budget: TokenBudget, warehouse: An
     assert budget.recent_failures(window) == 2
 
 
-def test_the_calls_of_a_document_are_known_by_it(budget: TokenBudget, warehouse: Any) -> None:
-    reservation = budget.reserve(ask(), model=HAIKU, tokens=10)
+def test_a_batch_costs_its_share_of_the_list_price(budget: TokenBudget, warehouse: Any) -> None:
+    usage = Usage(
+        input_tokens=1_000, output_tokens=200, cache_read_tokens=300, cache_write_tokens=400, batch=True
+    )  # 0.00253 dollars one by one
+    assert budget.spend(budget.reserve(ask(), model=HAIKU, tokens=5_000), usage) == Decimal("0.001265")
     with warehouse() as conn:
-        conn.execute(
-            """insert into ops.evidence_bundles (digest, kind, period_start, period_end, as_of, payload)
-               values ('d', 'pulse', '2026-11-19', '2026-11-19', now(), '{}')"""
-        )
-        (document,) = conn.execute(
-            """insert into ops.documents (kind, period_start, period_end, evidence_digest, writer, document, digest)
-               values ('pulse', '2026-11-19', '2026-11-19', 'd', 'claude', '{}', 'x') returning id"""
-        ).fetchone()
-    budget.attach([reservation.id], document)
-    with warehouse() as conn:
-        assert conn.execute("select document_id from ops.token_ledger").fetchone() == (document,)
-    budget.spend(reservation, Usage(input_tokens=2_000, output_tokens=100))
-    repair = budget.reserve(ask(), model=HAIKU, tokens=10)
-    budget.spend(repair, Usage(input_tokens=500))
-    budget.attach([repair.id], document)
-    budget.reserve(ask("sales", "b2b_pipeline"), model=HAIKU, tokens=10)
-    hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    pulse, sales = budget.costs(hour_ago)
-    assert (pulse.calls, pulse.tokens, pulse.cost_usd, pulse.delivered, pulse.per_output) == (
-        2,
-        2_600,
-        Decimal("0.003"),  # 2,500 in at 1, 100 out at 5 dollars a million
-        0,
-        None,
-    )
-    assert (sales.purpose, sales.unsettled, sales.cost_usd) == ("b2b_pipeline", 1, Decimal(0))
-    with warehouse() as conn:
-        conn.execute(
-            """insert into ops.outbox (id, dedupe_key, kind, channel_key, channel, payload, payload_hash, document_id,
-               state, created_at, updated_at) values (gen_random_uuid(), 'k', 'pulse', 'executive', 'C', '{}', 'h', %s,
-               'sent', now(), now())""",
-            (document,),
-        )
-    assert budget.costs(hour_ago)[0].per_output == Decimal("0.003")
-    assert budget.costs(datetime.now(UTC) + timedelta(hours=1)) == []
+        rows = conn.execute("select batch, cost_usd, task from ops.token_ledger").fetchall()
+    assert rows == [(True, Decimal("0.001265"), "write")]
 
 
 def test_an_old_reservation_makes_room_by_itself(budget: TokenBudget, warehouse: Any) -> None:

@@ -17,7 +17,7 @@ from ops_platform.failures import (
     PermanentFailure,
     TransientFailure,
 )
-from ops_platform.fleet.model import ModelPrice
+from ops_platform.fleet.models import ModelPrice
 from ops_platform.settings import Settings
 from ops_platform.writing.budget import Allowance, BudgetExceededError, TokenBudget
 from ops_platform.writing.claims import check
@@ -256,6 +256,16 @@ def test_an_answer_that_was_stopped(
     assert ledger(warehouse)[0]["state"] == "spent"
 
 
+def test_a_call_the_vendor_served_in_a_batch_costs_half(
+    claude: AnthropicFake, budget: TokenBudget, warehouse: Any
+) -> None:
+    usage = {"input_tokens": 1_000, "output_tokens": 200, "service_tier": "batch"}
+    claude.script = [Misbehaviour("message", {"usage": usage, "content": [{"type": "text", "text": json.dumps(GOOD)}]})]
+    writer_of(claude, budget).write(bundle(), brief())
+    (row,) = ledger(warehouse)
+    assert (row["batch"], row["cost_usd"]) == (True, Decimal("0.001"))  # half of 1,000 at 1 and 200 at 5 a million
+
+
 @pytest.mark.parametrize(
     "usage", [None, {}, {"input_tokens": -5, "output_tokens": 3}, {"input_tokens": "9", "output_tokens": 3},
               {"input_tokens": 10**12, "output_tokens": 1}, {"input_tokens": True, "output_tokens": 3}]
@@ -279,6 +289,18 @@ def test_an_overloaded_vendor_is_asked_again_and_nothing_is_spent(
     assert writer_of(claude, budget).write(bundle(), brief()).slots == GOOD
     assert [row["state"] for row in ledger(warehouse)] == ["released", "spent"]
     assert ledger(warehouse)[0]["outcome"] == f"failed: Claude answered HTTP {status} {kind}"
+
+
+def test_a_repair_does_not_grow_with_what_was_wrong(claude: AnthropicFake, budget: TokenBudget) -> None:
+    claude.script = [{**GOOD, "headline": "Sales 1, 2, 3, 4, 5, 6, 7, 8 and 9."}, GOOD]
+    writer = writer_of(claude, budget)
+    draft = writer.write(bundle(), brief())
+    violations = check(draft, bundle(), brief())
+    kinds = [violation.kind for violation in violations]
+    assert kinds.count("digit") == 9
+    claude.script = [{"headline": GOOD["headline"]}]
+    writer.repair(bundle(), brief(), draft, violations)
+    assert len(claude.asked()["refused"][0]["because"]) == len(set(kinds))  # one of each kind is told
 
 
 def test_three_attempts_and_no_more(claude: AnthropicFake, budget: TokenBudget, warehouse: Any) -> None:

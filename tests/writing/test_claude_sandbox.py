@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ops_platform.settings import Settings
+from ops_platform.writing.briefs import brief_for
 from ops_platform.writing.budget import Allowance, TokenBudget
 from ops_platform.writing.claims import check
-from ops_platform.writing.claude import ClaudeWriter, replay
+from ops_platform.writing.claude import ClaudeWriter, replay, system_prompt
 from ops_platform.writing.compose import write
-from ops_platform.writing.draft import brief_for
 from ops_platform.writing.rules import RulesWriter
 from resources.claude import AnthropicModel
 from tests.delivery.sandboxed import Sandbox, running_sandbox
@@ -36,12 +37,14 @@ def sandbox(vendor: Sandbox) -> Iterator[Sandbox]:
     vendor.calm()
 
 
-def compose(sandbox: Sandbox, connect: Any, *, limit: int = 20_000) -> tuple[Written, TokenBudget]:
+def compose(
+    sandbox: Sandbox, connect: Any, *, limit: int = 20_000, model_id: str = HAIKU
+) -> tuple[Written, TokenBudget]:
     bundle = morning()
-    budget = TokenBudget(connect, bot_limits={"coordinator": 20_000}, prices={HAIKU: PRICE})
+    budget = TokenBudget(connect, bot_limits={"coordinator": 20_000}, prices={model_id: PRICE})
     model = AnthropicModel.from_settings(Settings(anthropic_api_key="sk-ant-sandbox", anthropic_base_url=sandbox.url))
     allowance = Allowance(bot="coordinator", cycle="2026-11-20", purpose="ops_pulse", tier="small", limit=limit)
-    claude = ClaudeWriter(model, budget, allowance, model_id=HAIKU, backoff=0.05)
+    claude = ClaudeWriter(model, budget, allowance, model_id=model_id, backoff=0.05)
     written = write(bundle, brief_for(bundle), rules=RulesWriter(), claude=claude)
     assert check(written.draft, bundle, brief_for(bundle)) == []
     return written, budget
@@ -121,3 +124,24 @@ def test_an_outage_of_one_call_is_overcome_and_a_longer_one_is_said(
     written, _ = compose(sandbox, warehouse)
     assert written.writer_name == "rules"
     assert written.note.startswith("written by rules: Claude: ")
+
+
+@pytest.mark.parametrize("kind", ["pulse", "narrative", "board_pack"])
+def test_what_every_call_of_a_kind_shares_is_long_enough_to_be_kept(kind: str) -> None:
+    assert len(system_prompt(kind).encode()) / 4 >= 1_024  # what is shorter, the vendor does not keep
+
+
+def test_a_repair_reads_the_stable_part_from_the_cache(sandbox: Sandbox, warehouse: Any) -> None:
+    """Another model than the other tests' has nothing kept yet: written once, read once, and paid for as listed."""
+    mode(sandbox, "sloppy", times=1)
+    written, _ = compose(sandbox, warehouse, model_id="claude-sonnet-5-5")
+    assert (written.writer_name, written.attempts) == ("claude", 2), written.note
+    first, second = ledger(warehouse)
+    kept = -(-len(system_prompt("pulse").encode()) // 4)  # the sandbox counts four bytes a token
+    assert (first["cache_write_tokens"], first["cache_read_tokens"]) == (kept, 0)
+    assert (second["cache_write_tokens"], second["cache_read_tokens"]) == (0, kept)
+    theirs = [(each["cache_creation_input_tokens"], each["cache_read_input_tokens"]) for each in spent(sandbox)[-2:]]
+    assert theirs == [(kept, 0), (0, kept)]
+    # Dollars per million: 1 in, 5 out, 1.25 to keep, 0.10 to read again.
+    for row, cached in ((first, kept * Decimal("1.25")), (second, kept * Decimal("0.1"))):
+        assert row["cost_usd"] == (row["input_tokens"] + 5 * row["output_tokens"] + cached) / 1_000_000
