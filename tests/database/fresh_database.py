@@ -27,7 +27,8 @@ def fresh_database(home: Path, template: str, purpose: str) -> Iterator[Connect]
     address = running_server(home)
     name = f"{purpose}_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
-        maintenance.execute(f"create database {name} template {template}".encode())
+        # Files copied as they are: three times as fast as by the log where nothing has to reach the disk.
+        maintenance.execute(f"create database {name} template {template} strategy file_copy".encode())
 
     def connect() -> psycopg.Connection[Any]:
         return psycopg.connect(address.url(name), options="-c timezone=UTC")
