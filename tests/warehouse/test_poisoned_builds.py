@@ -169,8 +169,8 @@ VARIANTS = [
         stream="netsuite.transaction_lines",
     ),
 ]
-# Two to refuse and one to count, on the part of the project that holds what the poison reaches first.
-BY_DEFAULT = ("an unknown currency", "the year 9999", "text in an amount of the ERP")
+# One to refuse and one to count, on the part of the project that holds what the poison reaches first.
+BY_DEFAULT = ("an unknown currency", "the year 9999")
 PART = (
     "net_sales", "orders", "units_sold", "refunds", "amounts_without_rate", "erp_revenue", "inventory_units",
     "fct_orders", "fct_order_lines",

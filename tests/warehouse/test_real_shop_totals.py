@@ -19,7 +19,10 @@ from tests.warehouse.online_retail import order_payloads
 ORDERS = SHARED / "data" / "online_retail.csv.gz"
 MORNING = datetime(2011, 12, 10, 6, 0, tzinfo=UTC)
 
-pytestmark = pytest.mark.skipif(not ORDERS.exists(), reason=f"{ORDERS} is not here: there are no real orders to build")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not ORDERS.exists(), reason=f"{ORDERS} is not here: there are no real orders to build"),
+]
 
 
 @pytest.fixture(scope="module")
