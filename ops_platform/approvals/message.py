@@ -40,11 +40,12 @@ from ops_platform.failures import PermanentFailure, TransientFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
+    from zoneinfo import ZoneInfo
 
     import psycopg
 
-    from ops_platform.approvals.inbox import Inbox
     from ops_platform.approvals.model import Approval, Entry, Person
+    from ops_platform.approvals.subjects import Registry
     from ops_platform.documents.model import RichText
     from ops_platform.documents.model import State as Sign
 
@@ -85,6 +86,17 @@ _TOLD: dict[Event, tuple[Sign, str]] = {
 }
 
 
+class Desk(Protocol):
+    """What a message needs to know of where people are asked (`inbox.Inbox` is one)."""
+
+    @property
+    def subjects(self) -> Registry: ...
+    @property
+    def zone(self) -> ZoneInfo: ...
+    @property
+    def channel_of(self) -> Callable[[str], str] | None: ...
+
+
 class Updater(Protocol):
     """A vendor at which a posted message can be changed (`ops_platform.alerts.editions.Updater`)."""
 
@@ -94,7 +106,7 @@ class Updater(Protocol):
 # The message ------------------------------------------------------------------------------------------------
 
 
-def document_of(connection: psycopg.Connection[Any], inbox: Inbox, approval: Approval) -> Document:
+def document_of(connection: psycopg.Connection[Any], inbox: Desk, approval: Approval) -> Document:
     """The request as it stands: the same document for a channel and for a terminal."""
     shown = inbox.subjects.of(approval.kind).shown(connection, approval.payload)
     said = store.entries(connection, approval.id)
@@ -190,7 +202,7 @@ def _field(beside: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def open_thread(connection: psycopg.Connection[Any], inbox: Inbox, approval: Approval) -> None:
+def open_thread(connection: psycopg.Connection[Any], inbox: Desk, approval: Approval) -> None:
     """Put the request's message in the outbox, in the caller's transaction; without a channel there is none."""
     from ops_platform.delivery.outbox import enqueue
 
@@ -214,7 +226,7 @@ def open_thread(connection: psycopg.Connection[Any], inbox: Inbox, approval: App
 
 def tell(
     connection: psycopg.Connection[Any],
-    inbox: Inbox,
+    inbox: Desk,
     approval: Approval,
     entry_id: int,
     event: Event,
@@ -261,7 +273,7 @@ def bold_quoted(name: str) -> Quoted:
 def show_standing(
     connect: Callable[[], psycopg.Connection[Any]],
     updater: Updater,
-    inbox: Inbox,
+    inbox: Desk,
     *,
     approval_id: int | None = None,
 ) -> int:

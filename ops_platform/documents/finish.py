@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ops_platform.documents.charts import proven
 from ops_platform.documents.claims import provenance
-from ops_platform.documents.model import Chart, Document
+from ops_platform.documents.model import NOT_TIED_OUT, Chart, Claim, Document, rich, spans_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +30,18 @@ class WrittenText(Protocol):
     def tokens(self) -> int | None: ...
     @property
     def note(self) -> str | None: ...
+
+
+def not_tied_out_line(bundle: Bundle, blocks: tuple[Block, ...]) -> RichText:
+    """Which figures shown stand on totals that did not tie out, for the small print; nothing where all did."""
+    loose = dict.fromkeys(
+        bundle.fact(span.fact).label
+        for span in spans_of(blocks)
+        if isinstance(span, Claim) and span.mark == "not_tied_out"
+    )
+    if not loose:
+        return ()
+    return rich(f"⚠ not tied out ({NOT_TIED_OUT}): source and landed totals differ for {', '.join(loose)}")
 
 
 def finished(kind: str, bundle: Bundle, blocks: Iterable[Block], summary: RichText, *, writer: str) -> Document:

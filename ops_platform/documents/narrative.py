@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ops_platform.documents.claims import claim, fill
-from ops_platform.documents.finish import finished
+from ops_platform.documents.finish import finished, not_tied_out_line
 from ops_platform.documents.model import (
-    NOT_TIED_OUT,
     Block,
     Bullets,
-    Claim,
     Document,
     Footer,
     Heading,
@@ -32,8 +30,8 @@ from ops_platform.documents.model import (
     Title,
     Words,
     joined,
+    present,
     rich,
-    spans_of,
 )
 from ops_platform.documents.silence import silence_line
 from ops_platform.evidence.calendar import MONTHS
@@ -310,14 +308,7 @@ def _parts(bundle: Bundle) -> list[Block]:
 
 
 def _footer(bundle: Bundle, draft: WrittenText, blocks: tuple[Block, ...]) -> tuple[RichText, ...]:
-    items: list[RichText] = []
-    loose = dict.fromkeys(
-        bundle.fact(span.fact).label
-        for span in spans_of(blocks)
-        if isinstance(span, Claim) and span.mark == "not_tied_out"
-    )
-    if loose:
-        items.append(rich(f"⚠ not tied out ({NOT_TIED_OUT}): source and landed totals differ for {', '.join(loose)}"))
+    items: list[RichText] = [*present([not_tied_out_line(bundle, blocks)])]
     if bundle.get("silence_runs") is not None:
         items.append(silence_line(bundle))
     items += [rich(note) for note in bundle.notes if note.startswith(("not readable", "metric "))]

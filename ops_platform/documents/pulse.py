@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ops_platform.documents.claims import claim, fill
-from ops_platform.documents.finish import finished
+from ops_platform.documents.finish import finished, not_tied_out_line
 from ops_platform.documents.model import (
-    NOT_TIED_OUT,
     Block,
     Claim,
     Divider,
@@ -38,7 +37,6 @@ from ops_platform.documents.model import (
     plain,
     present,
     rich,
-    spans_of,
 )
 from ops_platform.documents.silence import silence_line
 from ops_platform.evidence.calendar import MONTHS, WEEKDAYS
@@ -297,14 +295,7 @@ def _against(bundle: Bundle, fact: Fact, name: str) -> RichText:
 
 
 def _footer(bundle: Bundle, draft: WrittenText, blocks: tuple[Block, ...]) -> tuple[RichText, ...]:
-    items: list[RichText] = []
-    loose = dict.fromkeys(
-        bundle.fact(span.fact).label
-        for span in spans_of(blocks)
-        if isinstance(span, Claim) and span.mark == "not_tied_out"
-    )
-    if loose:
-        items.append(rich(f"⚠ not tied out ({NOT_TIED_OUT}): source and landed totals differ for {', '.join(loose)}"))
+    items: list[RichText] = [*present([not_tied_out_line(bundle, blocks)])]
     if bundle.get("sources_synced") and bundle.get("sources_expected"):
         counted = rich(claim(bundle, "sources_synced"), " of ", claim(bundle, "sources_expected"), " sources synced")
         items.append(joined([counted, *(_source(bundle, row) for row in bundle.rows("sources"))], " · "))

@@ -30,7 +30,7 @@ from ops_platform.evidence.metrics import METRIC_TABLE, Metric, MetricReader, Wa
 from ops_platform.evidence.model import Bundle, CompanyProfile, Comparison, Fact, Point, Row, Series, Source, Status
 from ops_platform.evidence.month_change import distinct, spoken
 from ops_platform.evidence.month_standing import judge_month
-from ops_platform.evidence.months import Month, MonthReader, Stretch, as_number, previous_month, worst
+from ops_platform.evidence.months import Month, MonthReader, Stretch, previous_month, worst
 from ops_platform.evidence.pack_context import PackContext
 from ops_platform.failures import DataFailure
 
@@ -48,8 +48,6 @@ TREND_MONTHS = 12
 DIVISION_ROWS = 8
 DIVISION_CHARTS = 2
 LEAST_TREND = 4
-# Quotients that are no shares: told as numbers.
-NUMBERS = frozenset({"roas", "marketing_efficiency", "units_per_order", "tickets_per_100_orders"})
 # What boards ask for that a warehouse may not hold: unknown there, and said to be. Also what is made of two metrics.
 STANDING_IN = (
     Metric("channel_net_sales", "Net sales, all channels", "money", "up_is_good"),
@@ -127,7 +125,7 @@ class Gathering:
         self.verdicts: dict[str, Verdict] = {}
         self.metrics: dict[str, Metric] = {metric.id: metric for metric in STANDING_IN}
         for metric in months.metrics.values():
-            self.metrics[metric.id] = as_number(metric) if metric.id in NUMBERS else metric
+            self.metrics[metric.id] = metric
 
     def bundle(self) -> Bundle:
         notes = [f"not readable: {relation}" for relation in sorted(self.warehouse.denied)]

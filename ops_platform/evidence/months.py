@@ -311,11 +311,6 @@ def worst(ties: Sequence[TieOut]) -> TieOut:
     return _TIES[max((_TIES.index(tie) for tie in ties), default=1)]
 
 
-def as_number(metric: Metric) -> Metric:
-    """The metric with its quotient told as a number rather than as a percentage."""
-    return replace(metric, unit="count")
-
-
 def previous_month(today: date) -> Month:
     """The month that was over last on `today`."""
     return Month((today.replace(day=1) - timedelta(days=1)).replace(day=1))

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 from tests.alerts.scenes import outbox
 from tests.alerts.victim import day
 from tests.database.fresh_database import dsn_of
+from tests.killed import ended, points_in, preload, start
 
 TRIALS = int(os.environ.get("OPS_KILL_TRIALS", "1"))
 SOURCE = Path(__file__).resolve().parents[2] / "ops_platform" / "alerts"
@@ -35,27 +34,12 @@ POINTS = [
     "outbox.enqueued",
     "outbox.enqueued@2",
 ]
-# Children are forked from a clean server process that has the libraries loaded: a kill costs milliseconds.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["psycopg", "ops_platform.delivery.outbox", "tests.alerts.victim"])
+preload("psycopg", "ops_platform.delivery.outbox", "tests.alerts.victim")
 
 
 @pytest.fixture
 def dsn(desk: Any) -> str:
     return dsn_of(desk)
-
-
-def start(*arguments: Any) -> Any:
-    child = PROCESSES.Process(target=day, args=arguments)
-    child.start()
-    return child
-
-
-def ended(child: Any) -> int | None:
-    child.join(60)
-    assert not child.is_alive()
-    code: int | None = child.exitcode
-    return code
 
 
 def check(desk: Any, rounds: int) -> None:
@@ -80,8 +64,8 @@ def check(desk: Any, rounds: int) -> None:
 def test_killed_at(point: str, dsn: str, desk: Any) -> None:
     killed = 0
     for number in range(4 * TRIALS):
-        killed += ended(start(dsn, number, point)) == -signal.SIGKILL
-        assert ended(start(dsn, number)) == 0
+        killed += ended(start(day, dsn, number, point)) == -signal.SIGKILL
+        assert ended(start(day, dsn, number)) == 0
     assert killed >= TRIALS, "the point was never reached"
     check(desk, TRIALS)
 
@@ -89,13 +73,12 @@ def test_killed_at(point: str, dsn: str, desk: Any) -> None:
 def test_killed_at_every_point_in_turn_and_then_four_at_once(dsn: str, desk: Any) -> None:
     for number in range(4):
         for point in POINTS:
-            ended(start(dsn, number, point))
-        together = [start(dsn, number) for _ in range(4)]
+            ended(start(day, dsn, number, point))
+        together = [start(day, dsn, number) for _ in range(4)]
         assert [ended(child) for child in together] == [0] * 4
     check(desk, 1)
 
 
 def test_every_point_in_the_machine_is_killed_at() -> None:
-    text = "".join((SOURCE / name).read_text() for name in MACHINE)
     points = {point.partition("@")[0] for point in POINTS if point.startswith("alerts.")}
-    assert set(re.findall(r'failpoint\("([^"]+)"\)', text)) == points
+    assert points_in([SOURCE / name for name in MACHINE]) == points

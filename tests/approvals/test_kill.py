@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 from tests.approvals.notes import posted
 from tests.approvals.victim import life
 from tests.database.fresh_database import dsn_of
+from tests.killed import ended, points_in, preload, start
 
 TRIALS = int(os.environ.get("OPS_KILL_TRIALS", "1"))
 SOURCE = Path(__file__).resolve().parents[2] / "ops_platform" / "approvals"
@@ -33,21 +32,7 @@ POINTS = [
     "outbox.enqueued@2",
     "outbox.enqueued@4",
 ]
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["psycopg", "ops_platform.delivery.outbox", "tests.approvals.victim"])
-
-
-def start(*arguments: Any) -> Any:
-    child = PROCESSES.Process(target=life, args=arguments)
-    child.start()
-    return child
-
-
-def ended(child: Any) -> int | None:
-    child.join(60)
-    assert not child.is_alive()
-    code: int | None = child.exitcode
-    return code
+preload("psycopg", "ops_platform.delivery.outbox", "tests.approvals.victim")
 
 
 def check(connect: Any, requests: int) -> None:
@@ -76,8 +61,8 @@ def check(connect: Any, requests: int) -> None:
 def test_killed_at(point: str, warehouse: Any) -> None:
     dsn, killed = dsn_of(warehouse), 0
     for number in range(TRIALS):
-        killed += ended(start(dsn, number, point)) == -signal.SIGKILL
-        assert ended(start(dsn, number)) == 0
+        killed += ended(start(life, dsn, number, point)) == -signal.SIGKILL
+        assert ended(start(life, dsn, number)) == 0
     assert killed == TRIALS, "the point was not reached"
     check(warehouse, TRIALS)
 
@@ -87,13 +72,12 @@ def test_killed_at_every_point_in_turn_and_four_at_once(warehouse: Any) -> None:
     dsn = dsn_of(warehouse)
     for number in range(3):
         for point in POINTS:
-            ended(start(dsn, number, point))
-        together = [start(dsn, number) for _ in range(4)]
+            ended(start(life, dsn, number, point))
+        together = [start(life, dsn, number) for _ in range(4)]
         assert [ended(child) for child in together] == [0] * 4
     check(warehouse, 3)
 
 
 def test_every_point_in_the_package_is_killed_at() -> None:
-    text = "".join(path.read_text() for path in SOURCE.glob("*.py"))
     points = {point for point in POINTS if point.startswith("approvals.")}
-    assert set(re.findall(r'failpoint\("([^"]+)"\)', text)) == points
+    assert points_in(SOURCE.glob("*.py")) == points

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from ops_platform.delivery import DeliveryPolicy, OutboxRow, enqueue
 from ops_platform.delivery.reconcile import ReconcilePolicy
 from ops_platform.evidence.model import Period
+from ops_platform.settings import reset_settings
 from resources.slack_posting import SlackPoster
+from tests.conftest import Connect
 from tests.delivery.slack_fake import TOKEN, SlackFake, running_slack
 
 THURSDAY = Period(date(2026, 11, 19), date(2026, 11, 19), "yesterday")
@@ -32,6 +35,22 @@ Put = Callable[..., OutboxRow]
 def slack() -> Iterator[SlackFake]:
     with running_slack() as fake:
         yield fake
+
+
+@pytest.fixture
+def executive(
+    warehouse: Connect, slack: SlackFake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SlackFake]:
+    """The fake Slack as the platform's own settings name it, with the executive's channel; rules write."""
+    for name, value in {
+        "OPS_HOME": str(tmp_path), "OPS_WRITER": "rules", "SLACK_BOT_TOKEN": TOKEN, "SLACK_BASE_URL": slack.url,
+        "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    reset_settings()
+    monkeypatch.setattr("ops_platform.database.connect", lambda *_, **__: warehouse())
+    yield slack
+    reset_settings()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ops_platform.settings import reset_settings
 from resources.postgres import WarehouseResource
 from sensors.schedules import newest_period
 from tests.conftest import Connect
-from tests.delivery.slack_fake import TOKEN, SlackFake
+from tests.delivery.slack_fake import SlackFake
 from tests.evidence.narrative_warehouse import FRIDAY, MONDAY, NEW_YORK, filled, put
 
 Run = Callable[..., dict[str, Any]]
@@ -30,15 +30,8 @@ THURSDAY, SUNDAY = date(2026, 11, 19), date(2026, 11, 15)
 
 
 @pytest.fixture
-def run(warehouse: Connect, slack: SlackFake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(warehouse: Connect, executive: SlackFake, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a tier's assets for the period from a day, as of a moment; gives what the delivery said of itself."""
-    for name, value in {
-        "OPS_HOME": str(tmp_path), "OPS_WRITER": "rules", "SLACK_BOT_TOKEN": TOKEN, "SLACK_BASE_URL": slack.url,
-        "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    reset_settings()
-    monkeypatch.setattr("ops_platform.database.connect", lambda *_, **__: warehouse())
     with warehouse() as connection:
         filled(connection)
 
@@ -54,8 +47,7 @@ def run(warehouse: Connect, slack: SlackFake, tmp_path: Path, monkeypatch: pytes
         (event,) = result.asset_materializations_for_node(f"delivery__narrative_{tier}")
         return {name: value.value for name, value in event.metadata.items()}
 
-    yield run
-    reset_settings()
+    return run
 
 
 def texts(slack: SlackFake) -> list[str]:

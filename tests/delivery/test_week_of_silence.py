@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,7 +21,7 @@ from ops_platform.fleet.ticks import ticks_between
 from ops_platform.settings import reset_settings
 from resources.postgres import WarehouseResource
 from tests.conftest import Connect
-from tests.delivery.slack_fake import TOKEN, SlackFake
+from tests.delivery.slack_fake import SlackFake
 
 MONDAY = datetime(2026, 11, 23, 6, 0, tzinfo=ZoneInfo("America/New_York"))
 DAY = timedelta(days=1)
@@ -30,15 +29,8 @@ Pulse = Callable[[datetime], list[str]]
 
 
 @pytest.fixture
-def pulse(warehouse: Connect, slack: SlackFake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def pulse(warehouse: Connect, executive: SlackFake, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the pulse's own assets as of a moment; returns what Slack shows by then."""
-    for name, value in {
-        "OPS_HOME": str(tmp_path), "OPS_WRITER": "rules", "SLACK_BOT_TOKEN": TOKEN, "SLACK_BASE_URL": slack.url,
-        "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    reset_settings()
-    monkeypatch.setattr("ops_platform.database.connect", lambda *_, **__: warehouse())
 
     def run(now: datetime) -> list[str]:
         monkeypatch.setattr(clock, "now", lambda: now)
@@ -47,10 +39,9 @@ def pulse(warehouse: Connect, slack: SlackFake, tmp_path: Path, monkeypatch: pyt
                 [evidence_ops_pulse, report_ops_pulse, delivery_ops_pulse],
                 resources={"warehouse": WarehouseResource()}, instance=instance,
             ).success  # fmt: skip
-        return [json.dumps(message, ensure_ascii=False) for message in slack.posts()]
+        return [json.dumps(message, ensure_ascii=False) for message in executive.posts()]
 
-    yield run
-    reset_settings()
+    return run
 
 
 def quiet_week(warehouse: Connect, *, days: int = 7) -> None:

@@ -10,7 +10,7 @@ values
 ('refunds', 'Refunds', '', 'money', 'down_is_good', 'sum', 'USD', null, 5, 'customer_support', '{shopify.orders}', true, 'flow'),
 ('revenue_plan_attainment', 'Plan attainment', '', 'ratio', 'up_is_good', 'last', null, 1, 0.02, 'sales', '{shopify.orders}', true, 'flow'),
 ('refund_rate', 'Refund rate', '', 'ratio', 'down_is_good', 'ratio', null, 0.04, 0.01, 'customer_support', '{shopify.orders}', false, 'flow'),
-('roas', 'Return on ad spend', '', 'ratio', 'up_is_good', 'ratio', null, 3, 0.3, 'marketing', '{airtable.paid_media_spend}', false, 'flow'),
+('roas', 'Return on ad spend', '', 'count', 'up_is_good', 'ratio', null, 3, 0.3, 'marketing', '{airtable.paid_media_spend}', false, 'flow'),
 ('ad_spend', 'Ad spend', '', 'money', 'neutral', 'sum', 'USD', null, 5, 'marketing', '{airtable.paid_media_spend}', false, 'flow'),
 ('email_revenue', 'E-mail revenue', '', 'money', 'up_is_good', 'sum', 'USD', null, 5, 'marketing', '{klaviyo.campaigns}', true, 'flow'),
 ('late_orders', 'Late orders', '', 'count', 'down_is_good', 'last', null, 0, 3, 'supply_chain', '{shopify.orders}', true, 'level'),
