@@ -1,7 +1,7 @@
 """What the board pack says of its own figures: what is off and asked, what has moved since the last pack, what is sure.
 
 Belongs here: the second half of the pack's evidence, made of the facts of the first. Does not belong here: the figures
-themselves (`evidence.board_pack`), the rule by which one is off (`evidence.month_standing`).
+themselves (`evidence.board_figures`), the rule by which one is off (`evidence.month_standing`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ops_platform.evidence.quoting import minimise
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ops_platform.evidence.board_pack import Gathering
+    from ops_platform.evidence.board_figures import Gathering
 
 OWN = "figures of this pack"
 RISKS = 10

@@ -10,6 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from ops_platform.evidence.board_figures import PLANNED, REVENUE
 from ops_platform.evidence.model import Comparison, Point, Row, Series
 from ops_platform.evidence.month_change import MonthChange, by_dimension, by_parts, distinct, spoken
 from ops_platform.evidence.months import Month
@@ -17,10 +18,7 @@ from ops_platform.evidence.months import Month
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ops_platform.evidence.board_pack import Gathering
-
-REVENUE = "channel_net_sales"
-PLANNED = "net_sales"
+    from ops_platform.evidence.board_figures import Gathering
 
 
 def channels(pack: Gathering) -> None:

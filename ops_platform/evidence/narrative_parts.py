@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ops_platform.action_items.store import ActionItem
-    from ops_platform.evidence.concerns import Point
     from ops_platform.evidence.model import CompanyProfile
     from ops_platform.evidence.narrative_context import Incident, NarrativeContext, Told
-    from ops_platform.evidence.period import Survey
     from ops_platform.evidence.spans import Span
 
 LABEL_LENGTH, OWNER_LENGTH = 80, 40
@@ -205,39 +203,6 @@ class Ledger:
             fact = self.count(f"recurring_{number}", "Narratives with this concern", count, source)
             rows.append(Row({"label": label, "whose": whose, "subject": subject}, {"times": fact}))
         self.lists["recurring"] = tuple(rows)
-
-
-def division_rows(ledger: Ledger, survey: Survey) -> tuple[Row, ...]:
-    """One line a division: its gravest point, else its best, else what people look at, else whatever it has."""
-    rows = []
-    for division in survey.company.divisions:
-        metrics = [m for m in survey.metrics.values() if m.division == division.id and m.id in survey.facts]
-        metrics = [m for m in metrics if survey.ever(m.id)]
-        texts = {"division": division.id}
-        point = _point_of(division.id, survey)
-        if point is not None:
-            mark = "ok" if point.good else "attention"
-            texts["against"] = point.against
-            facts = {"lead": ledger.add(point.fact)}
-            rows.append(Row(texts, facts, "unknown" if point.why == "unknown" else mark))
-            continue
-        if not metrics:
-            rows.append(Row({**texts, "reason": "no_metrics"}, {}, "unknown"))
-            continue
-        known = [m for m in metrics if survey.facts[m.id].known]
-        lead = min(known or metrics, key=lambda m: (not m.in_pulse, m.direction == "neutral", m.id))
-        primary = survey.facts[lead.id].primary
-        texts["against"] = primary.name if primary is not None else ""
-        rows.append(Row(texts, {"lead": ledger.add(survey.facts[lead.id])}, "ok" if known else "unknown"))
-    return tuple(rows)
-
-
-def _point_of(division: str, survey: Survey) -> Point | None:
-    for told in (survey.concerns, survey.standing, survey.highlights):
-        for point in told:
-            if point.metric.division == division:
-                return point
-    return None
 
 
 def _item_source(item: ActionItem) -> Source:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ops_platform.evidence.board_pack import KIND
+from ops_platform.evidence.board_figures import KIND
 from ops_platform.evidence.pack_context import OpenAction, OpenAlert
 from ops_platform.evidence.store import load_bundle
 from ops_platform.failures import DataFailure

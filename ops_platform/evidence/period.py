@@ -27,7 +27,7 @@ from ops_platform.evidence.combining import PeriodReader
 from ops_platform.evidence.concerns import Point, points, select, standing
 from ops_platform.evidence.metrics import METRIC_TABLE, Warehouse
 from ops_platform.evidence.model import Bundle, Fact, Row, Source
-from ops_platform.evidence.narrative_parts import Ledger, division_rows
+from ops_platform.evidence.narrative_parts import Ledger
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Survey:
         ledger.count("concerns_found", "Concerns", len(self.concerns), source, direction="down_is_good")
         ledger.incidents(self.context.incidents)
         if self.span.tier != "daily":
-            ledger.lists["divisions"] = division_rows(ledger, self)
+            ledger.lists["divisions"] = _division_rows(ledger, self)
             ledger.below(self.context, self.parts)
             ledger.recurring(self.context)
         for fact in self.context.silence:
@@ -136,6 +136,39 @@ class Survey:
             "division": point.metric.division,
         }  # fmt: skip
         return Row(texts, facts, "ok" if point.good else "attention")
+
+
+def _division_rows(ledger: Ledger, survey: Survey) -> tuple[Row, ...]:
+    """One line a division: its gravest point, else its best, else what people look at, else whatever it has."""
+    rows = []
+    for division in survey.company.divisions:
+        metrics = [m for m in survey.metrics.values() if m.division == division.id and m.id in survey.facts]
+        metrics = [m for m in metrics if survey.ever(m.id)]
+        texts = {"division": division.id}
+        point = _point_of(division.id, survey)
+        if point is not None:
+            mark = "ok" if point.good else "attention"
+            texts["against"] = point.against
+            facts = {"lead": ledger.add(point.fact)}
+            rows.append(Row(texts, facts, "unknown" if point.why == "unknown" else mark))
+            continue
+        if not metrics:
+            rows.append(Row({**texts, "reason": "no_metrics"}, {}, "unknown"))
+            continue
+        known = [m for m in metrics if survey.facts[m.id].known]
+        lead = min(known or metrics, key=lambda m: (not m.in_pulse, m.direction == "neutral", m.id))
+        primary = survey.facts[lead.id].primary
+        texts["against"] = primary.name if primary is not None else ""
+        rows.append(Row(texts, {"lead": ledger.add(survey.facts[lead.id])}, "ok" if known else "unknown"))
+    return tuple(rows)
+
+
+def _point_of(division: str, survey: Survey) -> Point | None:
+    for told in (survey.concerns, survey.standing, survey.highlights):
+        for point in told:
+            if point.metric.division == division:
+                return point
+    return None
 
 
 def worrying(bundle: Bundle) -> bool:
