@@ -56,10 +56,10 @@ def run_dbt(arguments: Sequence[str]) -> int:
 
 
 def _dbt(arguments: Sequence[str]) -> int:
-    from ops_platform.warehouse.dbt import DBT_PROJECT, connection_environment, dbt_executable
+    from ops_platform.warehouse.dbt import DBT_PROJECT, connection_environment, dbt_process
 
     return subprocess.run(
-        [dbt_executable(), *arguments], cwd=DBT_PROJECT, env={**os.environ, **connection_environment()}, check=False
+        [dbt_process(), *arguments], cwd=DBT_PROJECT, env={**os.environ, **connection_environment()}, check=False
     ).returncode
 
 

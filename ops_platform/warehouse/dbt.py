@@ -10,7 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,11 @@ def dbt_executable() -> str:
     return str(Path(sys.executable).parent / "dbt")
 
 
+def dbt_process() -> str:
+    """dbt as the platform runs it (`dbt_process.py`), installed beside this interpreter."""
+    return str(Path(sys.executable).parent / "ops-dbt")
+
+
 def connection_environment() -> dict[str, str]:
     """The variables `profiles.yml` reads, for the configured server; holds the password of an external one."""
     from ops_platform.database import WAREHOUSE, address
@@ -50,6 +55,22 @@ def connection_environment() -> dict[str, str]:
     }
 
 
+def no_server() -> dict[str, str]:
+    """The variables `profiles.yml` reads, for no server at all. The project is always read with these: dbt reads all
+    of it anew when the connection is another than last time."""
+    return {
+        "DBT_PG_HOST": "nowhere",
+        "DBT_PG_PORT": "5432",
+        "DBT_PG_USER": "nobody",
+        "DBT_PG_PASSWORD": "",
+        "DBT_PG_DATABASE": "warehouse",
+        "DBT_PG_ROLE": "",
+        "DBT_PROFILES_DIR": str(DBT_PROJECT),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
 def project_files() -> Iterator[Path]:
     """The files that decide what dbt builds, in a stable order."""
     yield DBT_PROJECT / "dbt_project.yml"
@@ -59,8 +80,9 @@ def project_files() -> Iterator[Path]:
 
 
 def project_digest() -> str:
-    """A digest of the project's files: names and contents."""
-    digest = hashlib.sha256()
+    """A digest of the project: names and contents of its files, and how it is read."""
+    # What the project was read with is part of what was read.
+    digest = hashlib.sha256(repr(sorted(no_server().items())).encode())
     for path in project_files():
         digest.update(str(path.relative_to(DBT_PROJECT)).encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
@@ -84,7 +106,7 @@ def prepare_manifest() -> Path:
         _STAMP.unlink(missing_ok=True)
         done = subprocess.run(
             [dbt_executable(), "--quiet", "parse", "--project-dir", str(DBT_PROJECT)],
-            env={**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+            env={**os.environ, **no_server()},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
@@ -122,15 +144,37 @@ def last_good_fingerprint(connection: psycopg.Connection[Any]) -> str | None:
     return row[0] if row is not None and row[1] == "succeeded" and row[2] == 0 else None
 
 
-def unproven_since(connection: psycopg.Connection[Any], now: datetime) -> datetime | None:
-    """None when the newest build passed its tests; else the moment of the last one that did (`now` when none).
+def unproven_since(
+    connection: psycopg.Connection[Any], now: datetime, models: Collection[str] | None = None
+) -> datetime | None:
+    """None when the newest build of each of `models` (names; None: of everything) passed its tests; else the moment of
+    the last one that did (`now` when none), the earliest of them.
 
     A build that failed leaves tables that were never proven whole: no number of theirs is published."""
-    row = connection.execute(
-        "select status, (select max(finished_at) from ops.warehouse_builds where status = 'succeeded')"
-        " from ops.warehouse_builds order by id desc limit 1"
-    ).fetchone()
-    if row is None or row[0] == "succeeded":
+    rows = connection.execute(
+        "select id, status, of_models from ops.warehouse_builds where id >= coalesce("
+        "(select max(id) from ops.warehouse_builds where of_models is null), 0) order by id desc"
+    ).fetchall()
+    # Of what was built apart since the newest build of the whole, its own newest build decides.
+    decided: dict[str, str] = {}
+    rest = ""
+    for _, status, of_models in rows:
+        if of_models is None:
+            rest = status
+        else:
+            for name in of_models:
+                decided.setdefault(name, status)
+    named = list(decided) if models is None else list(models)
+    failed = [name for name in named if decided.get(name, rest) == "failed"]
+    if models is None and rest == "failed":
+        failed.append("")  # the whole: no part can make up for it
+    if not failed:
         return None
-    good: datetime | None = row[1]
+    row = connection.execute(
+        "select min(good.at) from unnest(%(failed)s::text[]) as bad (name) left join lateral ("
+        " select max(finished_at) as at from ops.warehouse_builds where status = 'succeeded'"
+        " and (of_models is null or bad.name = any(of_models))) as good on true",
+        {"failed": failed},
+    ).fetchone()
+    good: datetime | None = row[0] if row is not None else None
     return min(good, now) if good is not None else now

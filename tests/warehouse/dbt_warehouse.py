@@ -24,6 +24,7 @@ from ops_platform.garbage import rarely_collecting
 from ops_platform.records import Record
 from ops_platform.settings import PROJECT_ROOT
 from ops_platform.warehouse.build import Outcome, settle
+from ops_platform.warehouse.dbt import TARGET, prepare_manifest
 from ops_platform.warehouse.publication import Publication, public_models, publish
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -39,7 +40,8 @@ STREAMS = {
     ),
     "slack": ("channels", "users", "messages"),
     "hubspot": (
-        "owners", "pipelines", "companies", "contacts", "deals", "tickets", "stage_history", "associations",
+        "owners", "pipelines", "companies", "contacts", "deals", "tickets", "emails", "calls", "stage_history",
+        "associations",
     ),
     "amazon": ("orders", "inventory_summaries", "listings", "account_health"),
     "klaviyo": (
@@ -163,20 +165,25 @@ class DbtWarehouse:
                 reset_settings()
 
     def _invoke(self, *arguments: str) -> Any:
-        """dbt in this process. What it read of a project serves every later call for the same server and database."""
-        from dbt.cli.main import dbtRunner
+        """dbt in this process, as the product runs it. What it read of a project serves every later call."""
+        from ops_platform.warehouse.dbt_process import connect_to, read_project, run
 
         outputs = ["--target-path", self.scratch / "target", "--log-path", self.scratch / "logs"]
         options = ["--quiet", "--project-dir", self.project, "--profiles-dir", self.project, *outputs]
-        known = (self.address, self.name, self.project, _state_of(self.project))
+        known = (self.project, _state_of(self.project))
         with _environment(self._connection_environment()), rarely_collecting():
             if known not in _PARSED:
-                parsed = dbtRunner().invoke(["parse", *map(str, options)])
-                if parsed.exception is not None:
-                    raise parsed.exception
                 _PARSED.clear()
-                _PARSED[known] = parsed.result
-            return dbtRunner(manifest=_PARSED[known]).invoke([*arguments, *map(str, options)])
+                _PARSED[known] = read_project(self.project, self._reading())
+            connect_to(_PARSED[known], self.name)
+            return run(_PARSED[known], [*arguments, *map(str, options)])
+
+    def _reading(self) -> Path:
+        """Where what was read is kept: the product's own project beside it, for all processes."""
+        if self.project != DBT_PROJECT:
+            return self.scratch / "read"
+        prepare_manifest()
+        return TARGET
 
     def publish(self) -> Publication:
         """What the product does after a build that passed."""
