@@ -29,6 +29,7 @@ CONNECT_SECONDS = 5.0
 _UNCLEAR_STATUS = frozenset({408, 499, 504})
 _TRANSIENT_STATUS = frozenset({409, 425, 429})
 _CODE = re.compile(r"[a-z][a-z_]{0,60}")
+_BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _FINISHED = frozenset({"end_turn", "stop_sequence"})
 _STOPPED = {
     "max_tokens": "cut off at its length limit",
@@ -73,6 +74,53 @@ class AnthropicModel:
             raise TransientFailure("Claude's token count is not a number")
         return tokens
 
+    # Batches (`BatchModel`) -----------------------------------------------------------------------------------
+
+    def submit(self, request: ModelRequest, name: str, *, timeout: float) -> str:
+        """See `BatchModel.submit`."""
+        call = {"custom_id": name, "params": {**_parts(request), "max_tokens": request.max_tokens}}
+        made = _call(
+            "Claude's batch",
+            timeout,
+            lambda: self._client.messages.batches.create(requests=[call], timeout=_timeout(timeout)),  # type: ignore[list-item]
+        )
+        batch_id = getattr(made, "id", None)
+        if not isinstance(batch_id, str) or not _BATCH_ID.fullmatch(batch_id):
+            raise AmbiguousFailure("Claude's batch has no id")
+        return batch_id
+
+    def collect(self, batch_id: str, name: str, *, timeout: float) -> ModelAnswer | None:
+        """See `BatchModel.collect`. Results come in any order; ours is found by its name."""
+        if not self._ended(batch_id, timeout):
+            return None
+        results = _call(
+            "Claude's batch results",
+            timeout,
+            lambda: list(self._client.messages.batches.results(batch_id, timeout=_timeout(timeout))),
+        )
+        mine = next((line.result for line in results if getattr(line, "custom_id", None) == name), None)
+        kind = getattr(mine, "type", None)
+        if kind == "succeeded":
+            return _answer(getattr(mine, "message", None))
+        ended = str(kind) if kind in ("errored", "canceled", "expired") else "without our call"
+        raise PermanentFailure(f"Claude's batch ended: {ended}")
+
+    def cancel(self, batch_id: str, *, timeout: float) -> None:
+        """See `BatchModel.cancel`."""
+        _call(
+            "Claude's batch",
+            timeout,
+            lambda: self._client.messages.batches.cancel(batch_id, timeout=_timeout(timeout)),
+        )
+
+    def _ended(self, batch_id: str, timeout: float) -> bool:
+        found = _call(
+            "Claude's batch",
+            timeout,
+            lambda: self._client.messages.batches.retrieve(batch_id, timeout=_timeout(timeout)),
+        )
+        return getattr(found, "processing_status", None) == "ended"
+
 
 def anthropic_client(settings: Settings) -> Anthropic:
     """The SDK's client with every default that matters said out loud: one attempt, a short time, no redirect,
@@ -106,9 +154,10 @@ def _timeout(seconds: float) -> Any:
 def _parts(request: ModelRequest) -> dict[str, Any]:
     """What a call and its count have in common. The system prompt is the cached prefix: it is the same for every
     document of a kind, and the evidence after it never is."""
+    kept = {"cache_control": {"type": "ephemeral"}} if request.keep else {}
     return {
         "model": request.model,
-        "system": [{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}],
+        "system": [{"type": "text", "text": request.system, **kept}],
         "messages": [{"role": "user", "content": request.user}],
         "output_config": {"format": {"type": "json_schema", "schema": dict(request.schema)}},
     }

@@ -66,6 +66,17 @@ class Comparison:
         delta = value - base
         return Comparison(name, label, base, delta, delta / abs(base) if base else None)
 
+    def follows_from(self, value: Decimal | None) -> bool:
+        """Whether the change is that of `value` against this base, to the last digits of a division."""
+        own = Comparison.between(self.name, self.label, value, self.value)
+        return _alike(self.delta, own.delta) and _alike(self.delta_pct, own.delta_pct)
+
+
+def _alike(left: Decimal | None, right: Decimal | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return left == right or abs(left - right) <= abs(right) * Decimal("1e-12")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -120,6 +131,9 @@ class Fact:
         names = [comparison.name for comparison in self.comparisons]
         if len(set(names)) != len(names):
             raise DataFailure(f"Fact {self.id} names a comparison twice: {names}.")
+        for comparison in self.comparisons:
+            if not comparison.follows_from(self.value):
+                raise DataFailure(f"Fact {self.id} is not what its comparison {comparison.name!r} says it changed by.")
 
     @property
     def known(self) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ops_platform.documents.model import Document
     from ops_platform.evidence.model import Bundle
+    from ops_platform.writing.compose import Written
 
 _NAMED = re.compile(r"([a-z][a-z0-9_]*)(?:[:@](\d{4}-\d{2}-\d{2}))?")
 DIFFERENCES_SHOWN = 5
@@ -164,6 +165,28 @@ def written_by(archived: Archived) -> str:
     """Who wrote it, in words, as the document's own record has it."""
     by = archived.note or ("written by Claude" if archived.draft.writer == "claude" else "written by rules")
     return f"{by}, edited by {archived.edited['by']}" if archived.edited is not None else by
+
+
+def store_written(
+    connection: psycopg.Connection[Any], job: str, bundle: Bundle, document: Document, written: Written
+) -> int:
+    """Keep a document with the draft and the recorded model output it replays from; its number. In the caller's
+    transaction; the very same document of the same day is kept once."""
+    from psycopg.types.json import Jsonb
+
+    output = {"draft": written.draft.to_json(), "raw": written.model_output, "note": written.note or ""}
+    row = connection.execute(
+        "insert into ops.documents (kind, period_start, period_end, evidence_digest, writer, model_output, document,"
+        " digest) values (%s, %s, %s, %s, %s, %s, %s, %s)"
+        " on conflict (kind, period_start, digest) do update set evidence_digest = excluded.evidence_digest"
+        " returning id",
+        (
+            job, bundle.period.start, bundle.period.end, bundle.digest, written.draft.writer, Jsonb(output),
+            Jsonb(document.to_json()), document.digest,
+        ),
+    ).fetchone()  # fmt: skip
+    assert row is not None
+    return int(row[0])
 
 
 def store_edited(

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
     from ops_platform.fleet.model import Fleet
     from ops_platform.fleet.models import ModelPrice, Task
+    from ops_platform.writing.batches import Batches, BatchModel
 
 Connect = Callable[[], "psycopg.Connection[Any]"]
 
 ALERT_SHARE = Decimal("0.8")
 ABANDONED_AFTER = timedelta(hours=1)
+# How long the vendor keeps a prompt it was asked to keep, from each reading anew.
+KEPT_FOR = timedelta(minutes=5)
+FEW_CALLS = 8
 _CYCLE_LOCK = 4173
 _MILLION = Decimal(1_000_000)
 _COUNTED = """case state when 'reserved' then reserved_tokens when 'released' then 0
@@ -77,7 +81,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Tokens put aside for one call. `fleet_used` includes them; `alert` is true from 80 % of the fleet's bound."""
+    """Tokens put aside for one call. `fleet_used` includes them; `alert` is true from 80 % of the fleet's bound;
+    `settled` where it is known what became of them."""
 
     id: int
     bot: str
@@ -87,6 +92,7 @@ class Reservation:
     tokens: int
     fleet_used: int
     fleet_limit: int
+    settled: bool = False
 
     @property
     def alert(self) -> bool:
@@ -145,8 +151,9 @@ class TokenBudget:
             prices=fleet.models.prices,
         )
 
-    def reserve(self, allowance: Allowance, *, model: str, tokens: int) -> Reservation:
-        """Put `tokens` aside, or raise `BudgetExceededError` naming the bound that is too small.
+    def reserve(self, allowance: Allowance, *, model: str, tokens: int, prompt: str | None = None) -> Reservation:
+        """Put `tokens` aside, or raise `BudgetExceededError` naming the bound that is too small. `prompt` names the
+        part that the call shares with others.
 
         Reservations of a cycle are decided one at a time, so that no two can take the same last tokens.
         Raises `ConfigurationError` for a bot without a budget and for a model without a list price: what
@@ -177,8 +184,8 @@ class TokenBudget:
                     raise BudgetExceededError(bound, asked=tokens, used=used, limit=limit)
             inserted = conn.execute(
                 """insert into ops.token_ledger
-                   (bot, cycle, purpose, model, tier, task, state, reserved_tokens, created_at)
-                   values (%s, %s, %s, %s, %s, %s, 'reserved', %s, %s) returning id""",
+                   (bot, cycle, purpose, model, tier, task, state, reserved_tokens, created_at, prompt)
+                   values (%s, %s, %s, %s, %s, %s, 'reserved', %s, %s, %s) returning id""",
                 (
                     allowance.bot,
                     allowance.cycle,
@@ -187,7 +194,8 @@ class TokenBudget:
                     allowance.tier,
                     allowance.task,
                     tokens,
-                    _wall_clock(),
+                    wall_clock(),
+                    prompt,
                 ),
             ).fetchone()
             assert inserted is not None
@@ -202,6 +210,42 @@ class TokenBudget:
             fleet_used=fleet + tokens,
             fleet_limit=self.fleet_limit,
         )
+
+    def reservation(self, ledger_id: int) -> Reservation:
+        """A reservation made before, by whomever."""
+        with self._connect() as conn:
+            row = conn.execute(
+                "select bot, cycle, purpose, model, reserved_tokens, state from ops.token_ledger where id = %s",
+                (ledger_id,),
+            ).fetchone()
+        if row is None:
+            raise OpsError(f"there is no reservation {ledger_id}")
+        *names, tokens, state = row
+        bot, cycle, purpose, model = names
+        return Reservation(ledger_id, bot, cycle, purpose, model, tokens, 0, self.fleet_limit, settled=state == "spent")
+
+    def read_again(self, model: str, prompt: str) -> Decimal | None:
+        """How often, in the last 30 days, a call that began with `prompt` and came after a pause had another after it
+        while the vendor would still have kept it: calls that read it per call that wrote it; None where too few calls
+        were made to tell."""
+        with self._connect() as conn:
+            row = conn.execute(
+                """with calls as (
+                    select created_at - lag(created_at) over (order by created_at, id) as pause
+                    from ops.token_ledger where model = %s and prompt = %s and created_at > %s and not batch
+                )
+                select count(*) filter (where pause is null or pause > %s), count(*) filter (where pause <= %s)
+                from calls""",
+                (model, prompt, wall_clock() - timedelta(days=30), KEPT_FOR, KEPT_FOR),
+            ).fetchone()
+        wrote, read = row or (0, 0)
+        return Decimal(read) / wrote if wrote >= FEW_CALLS else None
+
+    def pays_from(self, model: str) -> Decimal:
+        """How often a kept prompt must be read again to cost less than reading it anew each time."""
+        price = self.prices[model]
+        saved = price.input - price.cache_read
+        return (price.cache_write - price.input) / saved if saved > 0 else Decimal("Infinity")
 
     def spend(self, reservation: Reservation, usage: Usage, *, outcome: str = "ok") -> Decimal:
         """Settle with what the vendor counted; returns the cost in US dollars. What was reserved and not used
@@ -234,6 +278,12 @@ class TokenBudget:
         """Note that the call ended without an answer. It may have been served, so it goes on counting."""
         self._settle(reservation, "outcome = %(outcome)s", {"outcome": outcome})
 
+    def batches(self, model: BatchModel, wait_seconds: float) -> Batches:
+        """Batches whose calls are reserved here."""
+        from ops_platform.writing.batches import Batches
+
+        return Batches(model, self._connect, self, wait_seconds=wait_seconds)
+
     def release_abandoned(self, older_than: timedelta = ABANDONED_AFTER) -> int:
         """Free the reservations nobody settled for so long; returns how many. They keep what is known of them.
 
@@ -265,39 +315,44 @@ class TokenBudget:
             row = conn.execute(
                 """select count(*) from ops.token_ledger where outcome like 'failed:%%'
                    and coalesce(settled_at, created_at) > %(since)s and created_at > %(since)s""",
-                {"since": _wall_clock() - window},
+                {"since": wall_clock() - window},
             ).fetchone()
         return int(row[0]) if row else 0
 
     def attach(self, ledger_ids: list[int], document_id: int) -> None:
         """Say which document the calls were for, and whose text it has: the cost of an output is then a query."""
         with self._connect() as conn, conn.transaction():
-            conn.execute(
-                """update ops.token_ledger set document_id = documents.id, period_start = documents.period_start,
-                   written_by = documents.writer
-                   from ops.documents where documents.id = %s and token_ledger.id = any(%s)""",
-                (document_id, ledger_ids),
-            )
+            attach(conn, ledger_ids, document_id)
 
     def _settle(self, reservation: Reservation, assignments: str, values: dict[str, Any]) -> None:
         with self._connect() as conn, conn.transaction():
             done = conn.execute(
                 f"update ops.token_ledger set {assignments} where id = %(id)s and state <> 'spent'".encode(),
-                {**values, "now": _wall_clock(), "id": reservation.id},
+                {**values, "now": wall_clock(), "id": reservation.id},
             )
             if done.rowcount != 1:
                 raise OpsError(f"reservation {reservation.id} was settled before: a call is accounted for once")
+
+
+def attach(conn: psycopg.Connection[Any], ledger_ids: list[int], document_id: int) -> None:
+    """`TokenBudget.attach` in the caller's transaction, in which the document may be new."""
+    conn.execute(
+        """update ops.token_ledger set document_id = documents.id, period_start = documents.period_start,
+           written_by = documents.writer
+           from ops.documents where documents.id = %s and token_ledger.id = any(%s)""",
+        (document_id, ledger_ids),
+    )
 
 
 def _free_abandoned(conn: psycopg.Connection[Any], older_than: timedelta) -> int:
     freed = conn.execute(
         """update ops.token_ledger set state = 'released', settled_at = %(now)s,
            outcome = coalesce(outcome, 'abandoned') where state = 'reserved' and created_at < %(limit)s""",
-        {"now": _wall_clock(), "limit": _wall_clock() - older_than},
+        {"now": wall_clock(), "limit": wall_clock() - older_than},
     )
     return freed.rowcount
 
 
-def _wall_clock() -> datetime:
+def wall_clock() -> datetime:
     """The machine's clock: a reservation ages in real time even where `OPS_NOW` holds the day still."""
     return datetime.now(UTC)

@@ -13,42 +13,41 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import random
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from ops_platform.documents.claims import claim
-from ops_platform.evidence.quoting import minimise
+from ops_platform.failpoints import failpoint
 from ops_platform.failures import (
     AmbiguousFailure,
-    ConfigurationError,
     DataFailure,
     PermanentFailure,
     TransientFailure,
+)
+from ops_platform.writing.asking import (
+    answer_schema,
+    estimated_tokens,
+    output_bound,
+    prompt_name,
+    request_text,
+    system_prompt,
 )
 from ops_platform.writing.draft import Draft, WritingBrief
 from ops_platform.writing.model import ModelRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from decimal import Decimal
 
-    from ops_platform.evidence.model import Bundle, Fact
+    from ops_platform.evidence.model import Bundle
+    from ops_platform.writing.batches import Batches
     from ops_platform.writing.budget import Allowance, Reservation, TokenBudget, Usage
     from ops_platform.writing.claims import Violation
-    from ops_platform.writing.draft import Slot
     from ops_platform.writing.model import LanguageModel, ModelAnswer
 
 log = logging.getLogger(__name__)
 
-PROMPTS = Path(__file__).parent / "prompts"
-WORDS = PROMPTS / "words.md"
 CALL_SECONDS = 30.0
 COUNT_SECONDS = 5.0
 ATTEMPTS = 3
@@ -56,9 +55,6 @@ BREAKER_FAILURES = 5
 BREAKER_WINDOW = timedelta(minutes=10)
 ANSWER_LIMIT = 20_000
 KEPT_OF_A_BAD_ANSWER = 2_000
-QUOTES_LIMIT = 12
-QUOTE_LENGTH = 140
-_GOOD = {"up_is_good": "up", "down_is_good": "down"}
 
 
 class WriterRestingError(TransientFailure):
@@ -107,7 +103,8 @@ class ClaudeWriter:
     """Fills a brief with Claude, on a bot's account. One instance per document: it remembers its calls.
 
     `seconds` bounds everything it does, retries and repair included, from the first call on; `backoff` is the
-    first wait (seconds) before a call is made again, where the vendor named none."""
+    first wait (seconds) before a call is made again, where the vendor named none. With `batches` a call waits for the
+    vendor's batch first, as long as those allow; only then the seconds begin."""
 
     name = "claude"
 
@@ -120,6 +117,7 @@ class ClaudeWriter:
         model_id: str,
         seconds: float = 45.0,
         backoff: float = 1.0,
+        batches: Batches | None = None,
     ) -> None:
         self.model_id = model_id
         self.calls: list[Call] = []
@@ -129,7 +127,9 @@ class ClaudeWriter:
         self._allowance = allowance
         self._seconds = seconds
         self._backoff = backoff
+        self._batches = batches
         self._deadline: float | None = None
+        self._keep: bool | None = None
 
     def write(self, bundle: Bundle, brief: WritingBrief) -> Draft:
         """Fill the slots. Raises `BudgetExceededError`, `WriterRestingError`, `UnusableAnswerError`, or the
@@ -165,17 +165,28 @@ class ClaudeWriter:
     # The call ---------------------------------------------------------------------------------------------------
 
     def _ask(self, bundle: Bundle, brief: WritingBrief, user: str) -> dict[str, str]:
-        if self._deadline is None:
-            self._deadline = time.monotonic() + self._seconds
+        system = system_prompt(brief.kind)
         request = ModelRequest(
             model=self.model_id,
-            system=system_prompt(brief.kind),
+            system=system,
             user=user,
             schema=answer_schema(brief),
             max_tokens=output_bound(brief),
+            keep=False,
         )
-        tokens = self._input_tokens(request) + request.max_tokens
-        reservation, answer = self._with_retries(request, tokens)
+        tokens: int | None = None
+        served = None
+        if self._batches is not None and self._deadline is None:
+            tokens = self._input_tokens(request, COUNT_SECONDS) + request.max_tokens
+            served = self._batches.answer(request, tokens, self._allowance, prompt_name(system))
+        if served is None:
+            if self._deadline is None:
+                self._deadline = time.monotonic() + self._seconds
+            request = replace(request, keep=self._worth_keeping(system))
+            if tokens is None:
+                tokens = self._input_tokens(request, min(COUNT_SECONDS, self._left())) + request.max_tokens
+            served = self._with_retries(request, tokens)
+        reservation, answer = served
         names = tuple(slot.name for slot in brief.slots)
         try:
             texts = read_answer(answer, brief)
@@ -185,9 +196,17 @@ class ClaudeWriter:
         self._record(names, reservation, answer)
         return texts
 
-    def _input_tokens(self, request: ModelRequest) -> int:
+    def _worth_keeping(self, system: str) -> bool:
+        """Whether the vendor is asked to keep the prompt: where it was read again often enough to pay for that. Decided
+        once a document, since a repair reads what its first call had kept."""
+        if self._keep is None:
+            share = self._budget.read_again(self.model_id, prompt_name(system))
+            self._keep = share is not None and share >= self._budget.pays_from(self.model_id)
+        return self._keep
+
+    def _input_tokens(self, request: ModelRequest, seconds: float) -> int:
         try:
-            counted = self._model.count_tokens(request, timeout=min(COUNT_SECONDS, self._left()))
+            counted = self._model.count_tokens(request, timeout=seconds)
         except (TransientFailure, PermanentFailure) as error:
             log.info("counting tokens failed (%s): estimating instead", error)
             return estimated_tokens(request)
@@ -201,7 +220,9 @@ class ClaudeWriter:
                 minutes = int(BREAKER_WINDOW.total_seconds() // 60)
                 raise WriterRestingError(f"it failed {BREAKER_FAILURES} times within {minutes} minutes and is resting")
             seconds = min(CALL_SECONDS, self._left())
-            reservation = self._budget.reserve(self._allowance, model=self.model_id, tokens=tokens)
+            reservation = self._budget.reserve(
+                self._allowance, model=self.model_id, tokens=tokens, prompt=prompt_name(request.system)
+            )
             self.alert = self.alert or reservation.alert
             try:
                 answer = self._model.complete(request, timeout=seconds)
@@ -230,11 +251,16 @@ class ClaudeWriter:
         self, names: tuple[str, ...], reservation: Reservation, answer: ModelAnswer, problem: str | None = None
     ) -> None:
         outcome = "ok" if problem is None else f"unusable: {problem}"
-        if answer.usage is None:
+        if reservation.settled:
+            pass  # a process that died after it had settled this batch
+        elif answer.usage is None:
             # Served, and nobody can say for how much: what was reserved goes on counting.
             self._budget.leave(reservation, outcome=f"{outcome}; the vendor's count is missing")
         else:
             self._budget.spend(reservation, answer.usage, outcome=outcome)
+        if self._batches is not None:
+            failpoint("batches.answered")
+            self._batches.settled(reservation)
         text = storable(answer.text)
         self.calls.append(
             Call(
@@ -255,179 +281,6 @@ class ClaudeWriter:
         if left <= 0:
             raise TransientFailure(f"it did not finish within {self._seconds:g} s")
         return left
-
-
-# What the model is shown --------------------------------------------------------------------------------------------
-
-
-def system_prompt(kind: str) -> str:
-    """The prompt of a document kind: `prompts/<kind>.md` and the words every kind must do without.
-
-    The same text at every call, for it is the part the vendor keeps: a repair reads it at a tenth of its price. What
-    changes with the document stands after it, in the user's message."""
-    path = PROMPTS / f"{kind}.md"
-    try:
-        return f"{path.read_text(encoding='utf-8')}\n{WORDS.read_text(encoding='utf-8')}"
-    except FileNotFoundError:
-        raise ConfigurationError(f"There is no prompt for documents of kind {kind!r}: add {path.name}.") from None
-
-
-def request_text(
-    bundle: Bundle,
-    brief: WritingBrief,
-    *,
-    draft: Draft | None = None,
-    violations: Sequence[Violation] = (),
-) -> str:
-    """The user's message: one JSON object with `facts`, `slots` and `quotes`; for a repair also what was written
-    and why it was refused. Facts come as the reader will see them, by the path of their claim token."""
-    wanted = _facts_wanted(brief)
-    facts = [fact for fact in bundle.facts if wanted is None or fact.id in wanted]
-    content: dict[str, Any] = {
-        "document": brief.kind,
-        "company": bundle.company.name,
-        "period": bundle.period.label,
-        "language": brief.language,
-        "guidance": brief.guidance,
-        "facts": [_fact_json(fact, bundle) for fact in facts],
-        "slots": [_slot_json(slot) for slot in brief.slots],
-        "quotes": _quotes(bundle, {fact.id for fact in facts}),
-    }
-    if draft is not None:
-        content["refused"] = [
-            {
-                "slot": slot.name,
-                "text": draft.slots.get(slot.name, "")[: slot.max_chars * 2],
-                "because": _reasons(slot.name, violations),
-            }
-            for slot in brief.slots
-        ]
-    return orjson.dumps({key: value for key, value in content.items() if value}).decode()
-
-
-def _reasons(slot: str, violations: Sequence[Violation]) -> list[str]:
-    """Why the slot's text was refused, one fault of each kind: a text with seven digits in it is not told seven times,
-    for what a repair costs must not grow with what was wrong."""
-    first = {violation.kind: violation.message for violation in reversed(violations) if violation.slot == slot}
-    return [*reversed(first.values())]
-
-
-def answer_schema(brief: WritingBrief) -> dict[str, Any]:
-    """One string per slot; a slot that is not required may be the empty string."""
-    names = [slot.name for slot in brief.slots]
-    return {
-        "type": "object",
-        "properties": {name: {"type": "string"} for name in names},
-        "required": names,
-        "additionalProperties": False,
-    }
-
-
-def output_bound(brief: WritingBrief) -> int:
-    """The most tokens an answer may have: the slots at their longest with claim tokens spelled out, and the JSON
-    around them."""
-    return min(120 + sum(slot.max_chars // 2 + 60 for slot in brief.slots), 4_000)
-
-
-def estimated_tokens(request: ModelRequest) -> int:
-    """An estimate on the high side: JSON full of identifiers has about three bytes to a token."""
-    size = len(request.system.encode()) + len(request.user.encode()) + len(orjson.dumps(dict(request.schema)))
-    return math.ceil(size / 2.5) + 64
-
-
-def _facts_wanted(brief: WritingBrief) -> set[str] | None:
-    """The facts the slots may claim; None where some slot may claim any."""
-    if any(not slot.facts for slot in brief.slots):
-        return None
-    return {fact_id for slot in brief.slots for fact_id in slot.facts}
-
-
-def _fact_json(fact: Fact, bundle: Bundle) -> dict[str, Any]:
-    """A fact with each number as the reader will see it. `paths` are about the fact and its first comparison,
-    `also` about its other comparisons; `moved` says which way a change goes, so that its size can be claimed."""
-    primary = fact.primary
-    paths = ["value"] if fact.known else ["unknown_since"]
-    if any(char.isdigit() for char in fact.label):
-        paths.append("label")
-    if fact.change:
-        paths.append("abs_value")
-    if primary is not None:
-        paths += ["abs_delta", "abs_delta_pct", *(f"comparison.{primary.name}.{part}" for part in ("label", "value"))]
-    others = [other for other in fact.comparisons if other is not primary]
-    shown = _shown(fact, paths, bundle)
-    if fact.unit == "text":
-        shown.pop("value", None)  # somebody else's words: among the quotes
-    described = {
-        "id": fact.id,
-        "label": minimise(fact.label),
-        "unit": fact.unit,
-        "good": _GOOD.get(fact.direction),
-        "period": fact.period.label if fact.period and fact.period != bundle.period else None,
-        "status": None if fact.status == "known" else fact.status,
-        "tie_out": "mismatched" if fact.tie_out == "mismatched" else None,
-        "superlative": fact.superlative,
-        "moved": _moved(fact.value if fact.change else primary.delta if primary else None),
-        "paths": shown,
-        "also": {
-            other.name: {
-                "moved": _moved(other.delta),
-                "paths": _shown(
-                    fact,
-                    [f"comparison.{other.name}.{part}" for part in ("label", "value", "abs_delta", "abs_delta_pct")],
-                    bundle,
-                ),
-            }
-            for other in others
-            if other.value is not None
-        },
-    }
-    return {key: value for key, value in described.items() if value}
-
-
-def _shown(fact: Fact, paths: list[str], bundle: Bundle) -> dict[str, str]:
-    """The paths that have something behind them, with what the reader would see."""
-    shown: dict[str, str] = {}
-    for path in paths:
-        try:
-            shown[path] = claim(bundle, fact.id, path).text
-        except DataFailure:
-            continue
-    return shown
-
-
-def _moved(change: Decimal | None) -> str | None:
-    if change is None:
-        return None
-    return "up" if change > 0 else "down" if change < 0 else "unchanged"
-
-
-def _slot_json(slot: Slot) -> dict[str, Any]:
-    described = {
-        "name": slot.name,
-        "purpose": slot.purpose,
-        "may_be_empty": not slot.required,
-        "max_chars": slot.max_chars,
-        "max_sentences": slot.max_sentences if slot.max_sentences > 1 else None,
-        "facts": list(slot.facts),
-    }
-    return {key: value for key, value in described.items() if value}
-
-
-def _quotes(bundle: Bundle, facts: set[str]) -> list[dict[str, Any]]:
-    """Other people's words, minimised again and marked as untrusted: those that belong to a fact the slots may
-    claim. What nothing can be said about is not shown."""
-    quotes: list[dict[str, Any]] = []
-    for name, rows in bundle.lists.items():
-        for row in rows:
-            texts = {key: minimise(text, QUOTE_LENGTH) for key, text in row.texts.items() if text}
-            belongs = {key: fact for key, fact in row.facts.items() if fact in facts}
-            if texts and belongs:
-                quote = {"list": name, "mark": row.mark, "facts": belongs, "untrusted": texts}
-                quotes.append({key: value for key, value in quote.items() if value})
-    for fact in bundle.facts:
-        if fact.unit == "text" and fact.text and fact.id in facts:
-            quotes.append({"fact": fact.id, "untrusted": {"text": minimise(fact.text, QUOTE_LENGTH)}})
-    return quotes[:QUOTES_LIMIT]
 
 
 # What came back -----------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NO_MODEL = "no model is connected"
+NOTHING_TO_WRITE = "there is no sentence to write"
 Check = Callable[["Draft", "Bundle", "WritingBrief"], "Sequence[Violation]"]
 
 
@@ -59,8 +60,8 @@ def write(
 
     `why_not` is the reason to give when `claude` is None. Raises `DataFailure` only where the rules themselves
     write what may not be published, which is a defect of ours."""
-    if claude is None:
-        return _by_rules(bundle, brief, rules, why_not, check)
+    if claude is None or not brief.slots:
+        return _by_rules(bundle, brief, rules, why_not if claude is None else NOTHING_TO_WRITE, check)
     attempts = 0
     violations: Sequence[Violation] = ()
     try:

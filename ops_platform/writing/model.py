@@ -15,14 +15,15 @@ from ops_platform.writing.budget import Usage
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One call without tools. `system` is the same for every call of a document kind, so that the vendor may
-    cache it; `schema` is the JSON schema the answer must fit."""
+    """One call without tools. `system` is the same for every call of a document kind, so that the vendor may keep it
+    (`keep`: ask for that, at a price); `schema` is the JSON schema the answer must fit."""
 
     model: str
     system: str
     user: str
     schema: Mapping[str, Any] = field(default_factory=dict)
     max_tokens: int = 1000
+    keep: bool = True
 
 
 @dataclass(frozen=True, slots=True)

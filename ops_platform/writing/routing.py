@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The model that does the work, and the allowance its tokens are reserved under."""
+    """The model that does the work, the allowance its tokens are reserved under, and how long (seconds) the text may
+    wait for a batch."""
 
     model: str
     allowance: Allowance
+    batch_seconds: float = 0
 
 
 def route(fleet: Fleet, name: str, cycle: str) -> Route:
@@ -32,4 +34,4 @@ def route(fleet: Fleet, name: str, cycle: str) -> Route:
         raise ConfigurationError(f"There is no job {name!r} in fleet.yaml.")
     tier = fleet.models.tasks[job.task]
     allowance = Allowance(bot=job.bot, cycle=cycle, purpose=name, tier=tier, task=job.task, limit=job.token_budget)
-    return Route(fleet.models.tiers[tier], allowance)
+    return Route(fleet.models.tiers[tier], allowance, batch_seconds=job.batch_minutes * 60)

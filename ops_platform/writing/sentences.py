@@ -22,7 +22,7 @@ from ops_platform.writing.vocabulary import lemma
 if TYPE_CHECKING:
     from ops_platform.evidence.model import Bundle, Fact
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _STOP = re.compile(r"[.!?](?=\s|$|[\"”’)])")
 _BOUNDARY_CHARS = frozenset(",;:—–()")
 _BOUNDARY_WORDS = frozenset(
@@ -126,7 +126,7 @@ def _sentence(blank: str, start: int, end: int, found: list[Token], bundle: Bund
         else:
             entries.append(Item("note", "", token.start, token.end, token))
     before = ""
-    for match in _WORD.finditer(blank, start, end):
+    for match in WORD.finditer(blank, start, end):
         word = match.group().lower().replace("’", "'")
         # "Level with" and "compared with" lead on to what is compared; elsewhere "with" begins something else.
         joins = word == "with" and before in _BEFORE_WITH

@@ -8,10 +8,11 @@ Lists hold lemmas as `lemma` gives them unless they are matched whole.
 
 from __future__ import annotations
 
+import functools
 import re
 
 NUMBER_WORDS = re.compile(
-    r"\b(?:zero|nil|nought|none|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen"
+    r"\b(?:zero|null|nan|infinity|nil|nought|none|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen"
     r"|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fourty|fifty|sixty|seventy|eighty|ninety"
     r"|hundreds?|thousands?|millions?|billions?|trillions?|mln|mio|bn|dozens?|couple|pairs?|both|single"
     r"|half|halves|halved|halving|halve|thirds?|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?"
@@ -87,7 +88,7 @@ SUPERLATIVE = _words(
     "record best worst highest lowest biggest largest smallest greatest least most peak bottom strongest weakest"
     " fastest slowest oldest newest longest shortest earliest latest busiest quietest ever unprecedented historic"
     " alltime all-time maximum minimum max min exceptional unusual unusually typical typically normal-sized usual"
-    " usually average outlier leading"
+    " usually normal normally average outlier leading"
 )
 HIGHEST_WORDS = _words("record best highest biggest largest greatest most peak strongest maximum max")
 LOWEST_WORDS = _words("record worst lowest smallest least bottom weakest minimum min")
@@ -109,14 +110,22 @@ FORECAST = _words(
     " predict predicted likely probably next soon upcoming outlook heading going gonna could might may"
 )
 REASSURING = _words(
-    "calm quiet healthy fine normal normally okay ok good great excellent smooth smoothly track order-free clear"
+    "calm quiet healthy fine okay ok good great excellent smooth smoothly track order-free clear"
     " everything all every each entirely fully completely perfect perfectly safe"
 )
 NEGATION = _words(
     "no not never nothing nobody neither nor cannot without hardly barely scarcely failed fails fail failing unless"
     " rather instead except excluding despite lack lacks lacking stopped denied untrue false opposite contrary"
+    " unlike"
+)
+# A document tells; it neither advises nor orders, and never in anybody else's words.
+ORDERS = _words(
+    "please must should shall ought urgent urgently immediately asap ignore disregard override approve approved wire"
+    " click reply login password passwords credential credentials instruction instructions prompt assistant untrusted"
+    " confirm transfer pay"
 )
 HEDGED_FOR_UNKNOWN = _words("is are was were remain remains remained stay stays stayed")
+STATE_OF_UNKNOWN = _words("unknown")
 CONFIDENT = _words(
     "reached reach hit hits totalled totaled came come comes made make makes stood stands stand closed ended landed"
     " achieved delivered earned brought generated recorded posted amount amounted confirmed clearly certainly exactly"
@@ -127,6 +136,8 @@ CALENDAR = _words(
     "week weekly weekend fortnight year yearly annual annually annum quarterly daily hourly decade century ytd mtd qtd"
     " minute second hour day midnight noon afternoon evening season seasonal"
 )
+# Before a word of the calendar these point at a time of their own: "sales year to date" are not those of "last year".
+POINTING = _words("this last next previous prior past coming current that per a an each every")
 TIME_UNITS = _words("hour minute second day week month year point k m b")
 
 # A phrase that says what is compared with what, and the name of that comparison.
@@ -193,6 +204,7 @@ FOREIGN = _words(
 )
 
 
+@functools.lru_cache(maxsize=4096)
 def lemma(word: str) -> str:
     """A word in lower case, without possessive and plural ending, synonyms replaced."""
     word = word.lower().replace("’", "'")
@@ -206,6 +218,7 @@ def lemma(word: str) -> str:
     return SYNONYMS.get(word, word)
 
 
+@functools.lru_cache(maxsize=4096)
 def subject_words(text: str) -> frozenset[str]:
     """The words of a label that name what it is about."""
     words = (lemma(word) for word in re.findall(r"[^\W\d_]+", text))

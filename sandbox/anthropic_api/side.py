@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -33,7 +34,11 @@ API_KEY = "sk-ant-sandbox"
 MIN_CACHED_TOKENS = 1024
 MAX_BATCH = 100_000
 MODE_POINT = "anthropic.mode"
-SEMANTIC_FAULTS = frozenset({"anthropic.mode", "mode", *MODES})
+BATCH_POINT = "anthropic.batch"
+# What becomes of a batch: not ended yet at this asking; its calls failed; its day was over.
+BATCH_FAULTS = frozenset({"slow_batch", "errored_batch", "expired_batch"})
+SEMANTIC_FAULTS = frozenset({"anthropic.mode", "mode", *MODES, *BATCH_FAULTS})
+CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 # Requests and input tokens a minute.
 LIMITS = {"generous": (4_000, 4_000_000, 400_000), "standard": (50, 50_000, 10_000)}
 
@@ -108,7 +113,11 @@ class AnthropicSide(Side):
             if not isinstance(wanted, list) or not wanted or len(wanted) > MAX_BATCH:
                 raise BadRequest("requests: a list of at least one request is required")
             names = [item.get("custom_id") for item in wanted if isinstance(item, dict)]
-            if len(set(names)) != len(wanted) or not all(isinstance(name, str) for name in names):
+            for index, name in enumerate(names):
+                if not isinstance(name, str) or not CUSTOM_ID.fullmatch(name):
+                    pattern = "^[a-zA-Z0-9_-]{1,64}$"
+                    raise BadRequest(f"requests.{index}.custom_id: String should match pattern '{pattern}'")
+            if len(set(names)) != len(wanted):
                 raise BadRequest("requests: custom_id must be unique within a batch")
         except BadRequest as error:
             return self._refuse(error, request_id)
@@ -134,6 +143,7 @@ class AnthropicSide(Side):
             "_requests": wanted,
             "_results": [],
         }
+        self._ledger.record("anthropic", "batch_taken", {"batch_id": batch_id, "names": names})
         return self._json(_shown(self._batches[batch_id]), request_id)
 
     async def _batch_get(self, request: Request) -> Response:
@@ -337,14 +347,22 @@ class AnthropicSide(Side):
         }
 
     def _finish(self, batch: dict[str, Any], request: Request) -> None:
-        """A batch is worked through when it is first asked after."""
+        """A batch is worked through when it is first asked after, unless it is slow."""
         if batch["processing_status"] == "ended":
             return
-        counts = batch["request_counts"]
         canceling = batch["processing_status"] == "canceling"
+        fault = self._faults.take_fault("anthropic", BATCH_POINT, BATCH_FAULTS)
+        name = fault.name if fault is not None else ""
+        if name == "slow_batch" and not canceling:
+            return
+        counts = batch["request_counts"]
         for item in batch["_requests"]:
             if canceling:
                 result: Answer = {"type": "canceled"}
+            elif name == "expired_batch":
+                result = {"type": "expired"}
+            elif name == "errored_batch":
+                result = {"type": "errored", "error": _error("api_error", "Internal server error", None)}
             else:
                 try:
                     result = {"type": "succeeded", "message": self._answer(check_request(item.get("params")))}

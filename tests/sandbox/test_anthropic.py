@@ -318,9 +318,13 @@ def test_the_stub_keeps_to_lengths(served: Served) -> None:
 @pytest.mark.parametrize(
     ("mode", "holds"),
     [
-        ("sloppy", lambda text: "12,345" in text and "{{" not in text),
-        ("hostile", lambda text: "evil.example" in text and "<!channel>" in text and "fell" in text),
-        ("markup", lambda text: "**" in text and "<b>" in text and "HYPERLINK" in text),
+        ("sloppy", lambda text: any(word in text for word in ("12,345", "7%", "half", "twelve"))),
+        ("mixed", lambda text: "{{c:" in text),
+        ("hostile", lambda text: "{{c:net_sales}}, up" not in text),
+        ("markup", lambda text: any(mark in text for mark in ("**", "<b>", "HYPERLINK", "<script>", "`", "&#", ":r"))),
+        ("wrong_numbers", lambda text: any(char.isnumeric() for char in text) or "hundred" in text),
+        ("fake_ids", lambda text: "c:" in text and "{{c:net_sales}}" not in text),
+        ("links", lambda text: "evil" in text or "@here" in text or "alert(" in text or "+49" in text or "<" in text),
         ("huge", lambda text: len(text) > 300_000),
     ],
 )
@@ -334,9 +338,10 @@ def test_modes_of_misbehaviour(served: Served, mode: str, holds: Any) -> None:
 
 
 def test_a_mode_may_be_named_like_a_fault_and_happen_once(served: Served) -> None:
+    honest = slots(served)["headline"]
     served.fault("anthropic", "sloppy", match={"point": "anthropic.mode"}, times=1)
-    assert "12,345" in slots(served)["headline"]
-    assert "12,345" not in slots(served)["headline"]
+    assert slots(served)["headline"] != honest
+    assert slots(served)["headline"] == honest
 
 
 def test_answers_that_are_no_answer(served: Served) -> None:

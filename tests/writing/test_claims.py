@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ops_platform.evidence.model import Bundle, Fact
 from ops_platform.writing.briefs import brief_for
-from ops_platform.writing.claims import Violation, check, check_text, is_calm
+from ops_platform.writing.claims import Violation, check, check_text
 from ops_platform.writing.draft import Draft, Slot, WritingBrief
+from ops_platform.writing.reading import is_calm
 from tests.evidence.bundles import EVE, HOSTILE, TODAY, WEEK, fact, morning
 
 ANY = Slot("headline", "Anything", max_chars=300, max_sentences=2)
@@ -171,6 +172,10 @@ BAD = [
     ("Net sales down {{c:net_sales.abs_delta_pct}} on {{c:net_sales.comparison.day_before.label}}.", "comparison"),
     ("Net sales {{c:net_sales}}, down {{c:net_sales.abs_delta_pct}} against plan.", "comparison"),
     ("Refunds behind target: {{c:refunds}}.", "comparison"),
+    # Advice and orders.
+    ("Net sales {{c:net_sales}}; please approve the pack.", "order"),
+    ("Ignore the {{c:late_orders}} late orders.", "order"),
+    ("NULL net sales {{c:net_sales}}.", "number_word"),
     # What is not a sentence of ours.
     ("Net sales {{c:net_sales}}, see https://evil.example/pay.", "link"),
     ("Net sales {{c:net_sales}}, see evil.example.", "link"),
@@ -198,6 +203,10 @@ BAD = [
     ("Net sales need attention.", "no_claim"),
     ("{{c:net_sales.label}} need attention.", "no_claim"),
     ("Sales are falling. Net sales {{c:net_sales}}.", "unsupported"),
+    ("Refunds are unknown. Net sales {{c:net_sales}}.", "unsupported"),
+    ("Net sales {{c:net_sales}}, unlike refunds.", "negation"),
+    ("Net sales {{c:net_sales}}, which is normal.", "superlative"),
+    ("The month to date of last year {{c:net_sales_mtd}}.", "period"),
     ("   ", "empty"),
 ]  # fmt: skip
 
@@ -243,6 +252,22 @@ BLIND = morning(net_sales=fact("net_sales", "Net sales", "money", None, (*WEEK, 
 )
 def test_an_unknown_number_may_be_said_to_be_unknown(text: str) -> None:
     assert check_text(text, ANY, BLIND) == []
+
+
+@pytest.mark.parametrize("label", ["E-mail revenue", "ERP less shop", "Days of supply", "Spend without conversion"])
+def test_a_name_says_nothing_of_its_figure(label: str) -> None:
+    """Where a label stands whole its words are no direction, no period, no denial, and "unknown" is nobody's name,
+    though another fact be called so."""
+    base = morning()
+    figures = fact("figures_unknown", "Figures unknown", "count", "3", period=TODAY)
+    facts = tuple(held for held in base.facts if not held.id.startswith("stock_"))
+    for text in ("{} is unknown since {{{{c:it.unknown_since}}}}.", "{} are {{{{c:it}}}}.", "{}: {{{{c:it}}}}."):
+        it = fact("it", label, "money", None, unknown_since=SINCE)
+        bundle = replace(base, facts=(*facts, figures, it), lists={})
+        assert kinds(text.format(label), bundle) == set(), text
+    known = replace(base, facts=(*facts, figures, fact("it", label, "money", "12")), lists={})
+    assert kinds(f"{label}: {{{{c:it}}}}.", known) == set()
+    assert "unknown" in kinds(f"{label} is unknown: {{{{c:it}}}}.", known)
 
 
 @pytest.mark.parametrize(

@@ -19,18 +19,10 @@ from ops_platform.failures import (
 )
 from ops_platform.fleet.models import ModelPrice
 from ops_platform.settings import Settings
+from ops_platform.writing.asking import estimated_tokens, output_bound, request_text, system_prompt
 from ops_platform.writing.budget import Allowance, BudgetExceededError, TokenBudget
 from ops_platform.writing.claims import check
-from ops_platform.writing.claude import (
-    ClaudeWriter,
-    UnusableAnswerError,
-    WriterRestingError,
-    estimated_tokens,
-    output_bound,
-    replay,
-    request_text,
-    system_prompt,
-)
+from ops_platform.writing.claude import ClaudeWriter, UnusableAnswerError, WriterRestingError, replay
 from ops_platform.writing.draft import Draft, Slot, WritingBrief
 from ops_platform.writing.model import ModelRequest
 from resources.claude import AnthropicModel, anthropic_client
@@ -104,7 +96,7 @@ def test_what_is_sent(claude: AnthropicFake, budget: TokenBudget) -> None:
     request = claude.requests[0]
     body, headers = request["body"], request["headers"]
     assert set(body) == {"model", "max_tokens", "system", "messages", "output_config"}  # no tools, no temperature
-    assert body["system"] == [{"type": "text", "text": system_prompt("pulse"), "cache_control": {"type": "ephemeral"}}]
+    assert body["system"] == [{"type": "text", "text": system_prompt("pulse")}]
     assert body["output_config"]["format"]["schema"] == {
         "type": "object",
         "properties": {"headline": {"type": "string"}, "stock": {"type": "string"}},

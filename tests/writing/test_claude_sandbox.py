@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops_platform.settings import Settings
+from ops_platform.writing.asking import prompt_name, system_prompt
 from ops_platform.writing.briefs import brief_for
 from ops_platform.writing.budget import Allowance, TokenBudget
 from ops_platform.writing.claims import check
-from ops_platform.writing.claude import ClaudeWriter, replay, system_prompt
+from ops_platform.writing.claude import ClaudeWriter, replay
 from ops_platform.writing.compose import write
 from ops_platform.writing.rules import RulesWriter
 from resources.claude import AnthropicModel
@@ -131,12 +132,47 @@ def test_what_every_call_of_a_kind_shares_is_long_enough_to_be_kept(kind: str) -
     assert len(system_prompt(kind).encode()) / 4 >= 1_024  # what is shorter, the vendor does not keep
 
 
+SONNET = "claude-sonnet-5-5"
+
+
+_PAST = """insert into ops.token_ledger
+    (bot, cycle, purpose, model, tier, state, reserved_tokens, created_at, prompt)
+    values ('coordinator', %s, 'ops_pulse', %s, 'small', 'spent', 0,
+    now() - make_interval(days => %s, secs => %s), %s)"""
+
+
+def history(connect: Any, repaired: int, *, documents: int = 12) -> None:
+    """Documents of the last days, of which so many were repaired within the minute."""
+    prompt = prompt_name(system_prompt("pulse"))
+    with connect() as connection:
+        for number in range(documents):
+            for after in range(2 if number < repaired else 1):
+                connection.execute(
+                    _PAST.encode(),
+                    (f"day {number}", SONNET, number + 1, -after * 60, prompt),
+                )
+
+
+@pytest.mark.parametrize(("repaired", "kept"), [(0, False), (3, False), (4, True), (12, True)])
+def test_the_prompt_is_kept_where_it_was_read_again_often_enough(
+    repaired: int, kept: bool, sandbox: Sandbox, warehouse: Any
+) -> None:
+    """To keep costs a quarter more, to read saves nine tenths: it pays from 28 in a hundred, here from 4 of 12."""
+    history(warehouse, repaired)
+    budget = TokenBudget(warehouse, bot_limits={"coordinator": 20_000}, prices={SONNET: PRICE})
+    share = budget.read_again(SONNET, prompt_name(system_prompt("pulse")))
+    assert share == Decimal(repaired) / 12
+    assert (share >= budget.pays_from(SONNET)) is kept
+    assert budget.read_again(SONNET, "another prompt") is None
+
+
 def test_a_repair_reads_the_stable_part_from_the_cache(sandbox: Sandbox, warehouse: Any) -> None:
     """Another model than the other tests' has nothing kept yet: written once, read once, and paid for as listed."""
+    history(warehouse, 8)
     mode(sandbox, "sloppy", times=1)
-    written, _ = compose(sandbox, warehouse, model_id="claude-sonnet-5-5")
+    written, _ = compose(sandbox, warehouse, model_id=SONNET)
     assert (written.writer_name, written.attempts) == ("claude", 2), written.note
-    first, second = ledger(warehouse)
+    first, second = ledger(warehouse)[-2:]
     kept = -(-len(system_prompt("pulse").encode()) // 4)  # the sandbox counts four bytes a token
     assert (first["cache_write_tokens"], first["cache_read_tokens"]) == (kept, 0)
     assert (second["cache_write_tokens"], second["cache_read_tokens"]) == (0, kept)

