@@ -4,23 +4,27 @@ Belongs here: Slack's protocol for `ops_platform.delivery.Poster`, and which of 
 "not posted" and "nobody knows". Does not belong here: reading Slack as a source, the outbox, layout.
 
 Slack has no idempotency key, and `slack_sdk` repeats a post whose connection dropped: so the SDK's retries
-are off (`retry_handlers=[]`), every post carries the outbox id in its metadata, and `find` reads it back.
+are off (`retry_handlers=[]`), every post carries the outbox id in its metadata, and `find` reads it back. Files
+carry no metadata, but have an id before they are shown (`slack_files.py`).
 """
 
 from __future__ import annotations
 
 import re
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from ops_platform.deadlines import DeadlineExceededError, within
-from ops_platform.delivery.poster import ContentRefused, Lookup
+from ops_platform.delivery.files import carried_by
+from ops_platform.delivery.poster import ContentRefused, HandOver, Lookup, not_noted
 from ops_platform.failures import AmbiguousFailure, ConfigurationError, PermanentFailure, TransientFailure
+from resources.slack_files import Contents, completion, shows, upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from uuid import UUID
+    from collections.abc import Iterable, Iterator, Mapping
 
     from slack_sdk import WebClient
 
@@ -32,6 +36,8 @@ EVENT_TYPE = "ops_outbox"
 TEXT_LIMIT = 4000
 PAGE_SIZE = 200
 PAGE_LIMIT = 10
+PATIENT_ATTEMPTS = 5
+LONGEST_WAIT_SECONDS = 60
 ANSWER_LIMIT = 8_000_000
 THROTTLED = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 # Slack's words on these: "It's possible some aspect of the operation succeeded before the error was raised."
@@ -53,22 +59,38 @@ _ERROR_CODE = re.compile(r"[a-z][a-z0-9_]{0,80}")
 class SlackPoster:
     """Posts as the app whose bot token it is given. Thread-safe; opens a connection per call."""
 
-    def __init__(self, token: str, *, base_url: str | None = None, timeout: float = 15.0) -> None:
-        """`base_url` replaces scheme and host of Slack. `timeout` (seconds) bounds each call as a whole."""
+    def __init__(
+        self, token: str, *, base_url: str | None = None, timeout: float = 15.0, contents: Contents | None = None
+    ) -> None:
+        """`base_url` replaces scheme and host of Slack. `timeout` (seconds) bounds each call as a whole. `contents`
+        gives the bytes of files that messages carry."""
         if not token.strip():
             raise ConfigurationError("SLACK_BOT_TOKEN is empty.")
         self.timeout = timeout
+        self._contents = contents
+        self._origin = (base_url or SLACK_URL).rstrip("/")
         self._client = one_attempt_client(token, (base_url or SLACK_URL).rstrip("/") + "/api/", timeout)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> SlackPoster:
+    def from_settings(cls, settings: Settings, contents: Contents | None = None) -> SlackPoster:
         """The poster of `SLACK_BOT_TOKEN`. Raises `ConfigurationError` when Slack is not connected."""
         if settings.slack_bot_token is None:
             raise ConfigurationError("Slack is not connected: set SLACK_BOT_TOKEN.")
-        return cls(settings.slack_bot_token.get_secret_value(), base_url=settings.slack_base_url)
+        token = settings.slack_bot_token.get_secret_value()
+        return cls(token, base_url=settings.slack_base_url, contents=contents)
 
-    def post(self, channel: str, payload: Mapping[str, Any], *, outbox_id: UUID, thread_of: str | None) -> str:
-        """See `Poster.post`. Returns the message's `ts`."""
+    def post(
+        self,
+        channel: str,
+        payload: Mapping[str, Any],
+        *,
+        outbox_id: UUID,
+        thread_of: str | None,
+        hand_over: HandOver = not_noted,
+    ) -> str:
+        """See `Poster.post`. Returns the message's `ts`; of a message that is files, the first file's id."""
+        if payload.get("files"):
+            return self._post_files(channel, payload, thread_of, hand_over)
         answer = self._call(
             "chat.postMessage",
             writes=True,
@@ -88,12 +110,34 @@ class SlackPoster:
             raise AmbiguousFailure("Slack accepted the message and gave no ts for it")
         return ts
 
-    def find(self, channel: str, *, outbox_id: UUID, after: str | None, thread_of: str | None) -> Lookup:
-        """See `Poster.find`. Replies are not in a channel's history: an answer is looked up in its thread."""
+    def _post_files(self, channel: str, payload: Mapping[str, Any], thread_of: str | None, hand_over: HandOver) -> str:
+        """All files of a message at once, with its text above them. Slack shows them a moment after it has said yes."""
+        if self._contents is None:
+            raise TransientFailure("this poster was given no way to read files: another one posts them")
+        files = carried_by(payload)
+        ids = upload(partial(self._call, writes=False), files, self._contents, self._origin)
+        hand_over(ids[0])
+        shown = completion(files, ids, channel, shortened(payload["text"]), thread_of)
+        self._call("files.completeUploadExternal", writes=True, json=shown)
+        return ids[0]
+
+    def find(
+        self,
+        channel: str,
+        *,
+        outbox_id: UUID,
+        after: str | None,
+        thread_of: str | None,
+        handed_over: str | None = None,
+    ) -> Lookup:
+        """See `Poster.find`. Replies are not in a channel's history: an answer is looked up in its thread. Files are
+        known by the id that was handed over."""
         deadline = time.monotonic() + 4 * self.timeout
         reached: str | None = None
         for number, page in enumerate(self._pages(channel, after, thread_of), start=1):
             for message in page["messages"]:
+                if handed_over is not None and shows(message, handed_over):
+                    return Lookup(handed_over, complete=True)
                 metadata = message.get("metadata") or {}
                 tag = metadata.get("event_payload") or {}
                 if metadata.get("event_type") == EVENT_TYPE and tag.get("outbox_id") == str(outbox_id):
@@ -105,6 +149,39 @@ class SlackPoster:
                 break
         # A thread is read oldest first: where the reading stopped says nothing about what came after.
         return Lookup(None, complete=False, reached=None if thread_of else reached)
+
+    def shown_since(self, channel: str, after: str | None, threads: Iterable[str]) -> dict[UUID, str]:
+        """See `ops_platform.delivery.restored.ShownSince`: the channel's history, then every thread that may have had
+        an answer since. Reads to the end or raises."""
+        parents, found = dict.fromkeys(threads), dict[UUID, str]()
+        for message in self._patiently(channel, after, None):
+            found |= _ours(message)
+            if message.get("reply_count"):
+                parents[str(message["ts"])] = None
+        for parent in parents:
+            try:
+                for message in self._patiently(channel, after, parent):
+                    found |= _ours(message)
+            except PermanentFailure as error:
+                if "thread_not_found" not in str(error):  # somebody deleted it, with its answers
+                    raise
+        return found
+
+    def _patiently(self, channel: str, after: str | None, thread_of: str | None) -> list[dict[str, Any]]:
+        """All messages of `_pages`, waiting where Slack asks to."""
+        for attempt in range(1, PATIENT_ATTEMPTS + 1):
+            try:
+                found: list[dict[str, Any]] = []
+                for page in self._pages(channel, after, thread_of):
+                    found += page["messages"]
+                    if not _next_cursor(page):
+                        break
+                return found
+            except TransientFailure as error:
+                if attempt == PATIENT_ATTEMPTS or (error.retry_after or 0) > LONGEST_WAIT_SECONDS:
+                    raise
+                time.sleep(error.retry_after or attempt)
+        raise AssertionError("the last attempt returns or raises")
 
     def update(self, channel: str, external_id: str, payload: Mapping[str, Any], *, outbox_id: UUID) -> None:
         """See `ops_platform.alerts.editions.Updater`: show `payload` in place of what was posted as `external_id`."""
@@ -182,6 +259,17 @@ class SlackPoster:
         if not isinstance(data, dict):
             raise open_end(f"Slack {method}: the answer is not an object")
         return data
+
+
+def _ours(message: Mapping[str, Any]) -> dict[UUID, str]:
+    """The outbox id a message carries, with its `ts`; empty for anybody else's."""
+    metadata = message.get("metadata") or {}
+    if metadata.get("event_type") != EVENT_TYPE:
+        return {}
+    try:
+        return {UUID(str((metadata.get("event_payload") or {}).get("outbox_id"))): str(message["ts"])}
+    except ValueError:
+        return {}
 
 
 def channel_id(settings: Settings, key: str) -> str:

@@ -11,7 +11,7 @@ post. Does not belong here: what a message says (`ops_platform.documents`), how 
 from ops_platform.delivery.outbox import OutboxRow, decide, enqueue, find_row, state_counts, undelivered
 from ops_platform.delivery.poster import ContentRefused, Lookup, Poster
 from ops_platform.delivery.states import Event, IllegalTransitionError, State
-from ops_platform.delivery.worker import DeliveryPolicy, DeliveryReport, deliver
+from ops_platform.delivery.worker import DeliveryPolicy, DeliveryReport, Posters, deliver
 
 __all__ = [
     "ContentRefused",
@@ -22,6 +22,7 @@ __all__ = [
     "Lookup",
     "OutboxRow",
     "Poster",
+    "Posters",
     "State",
     "decide",
     "deliver",

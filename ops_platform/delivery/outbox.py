@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -33,7 +32,7 @@ _MASS_MENTION = re.compile(r"<(?=!(?:channel|here|everyone|subteam)\b)")
 _COLUMNS = (
     "id, dedupe_key, kind, period_start, period_end, channel_key, channel, payload, payload_hash, "
     "document_id, thread_of, state, attempts, not_before, lease_until, external_id, superseded_payloads, "
-    "error, created_at, updated_at, sent_at"
+    "error, created_at, updated_at, sent_at, quiet_until"
 )
 
 
@@ -43,7 +42,8 @@ class OutboxRow:
     is where it is. `enqueued` tells what the last `enqueue` did with it (None when merely read).
 
     `not_before` is when it may next be posted or looked up; `lease_until` is, while sending, when its worker
-    must be done, and afterwards the moment from which "not found" counts as "not there"."""
+    must be done, and afterwards the moment from which "not found" counts as "not there". `quiet_until` is on
+    the company's clock: nobody is disturbed before."""
 
     id: UUID
     dedupe_key: str
@@ -66,6 +66,7 @@ class OutboxRow:
     created_at: datetime
     updated_at: datetime
     sent_at: datetime | None
+    quiet_until: datetime | None = None
     enqueued: Enqueued | None = None
 
 
@@ -90,14 +91,17 @@ def enqueue(
     document_id: int | None = None,
     dedupe_key: str | None = None,
     thread_of: UUID | None = None,
+    quiet_until: datetime | None = None,
 ) -> OutboxRow:
     """Put a message in the outbox, in the caller's transaction: it commits with the document or not at all.
 
-    `channel_key` is the channel's role (executive, team, alerts), `channel` the vendor's id of it; `payload`
-    is {"text": fallback, "blocks": […]?}. A second call with the same key never makes a second message:
-    while it certainly is not at the vendor the newer payload replaces the older one; afterwards it is counted
-    in `superseded_payloads` and not posted; a failed message is queued again, to the channel given now.
-    `thread_of` is the outbox id of the message this one answers; it waits until that one is sent."""
+    `channel_key` is the channel's role (executive, team, alerts; email), `channel` the vendor's id of it (an
+    address); `payload` is {"text": fallback, "blocks": […]?, "files": […]?} (`files.py` keeps what is carried;
+    `ops_platform.delivery.email` makes the payload of an e-mail). A second call with the same key never makes a
+    second message: while it certainly is not at the vendor the newer payload replaces the older one; afterwards
+    it is counted in `superseded_payloads` and not posted; a failed one is queued again, to the channel given now.
+    `thread_of` is the outbox id of the message this one answers; it waits until that one is sent. It also waits
+    for `quiet_until`, on the company's clock."""
     key = _bounded(dedupe_key) if dedupe_key else None
     if key is None:
         if period is None:
@@ -114,12 +118,12 @@ def enqueue(
     created = _one(
         conn,
         f"""insert into ops.outbox (id, dedupe_key, kind, period_start, period_end, channel_key, channel,
-                payload, payload_hash, document_id, thread_of, state, created_at, updated_at)
-            values (%(id)s, %(key)s, %(kind)s, %(start)s, %(end)s, %(channel_key)s, %(channel)s, %(payload)s,
-                %(digest)s, %(document)s, %(thread)s, 'pending', %(now)s, %(now)s)
+                payload, payload_hash, document_id, thread_of, state, created_at, updated_at, quiet_until)
+            values ((select md5(id::text || %(key)s)::uuid from ops.installation), %(key)s,
+                %(kind)s, %(start)s, %(end)s, %(channel_key)s, %(channel)s, %(payload)s,
+                %(digest)s, %(document)s, %(thread)s, 'pending', %(now)s, %(now)s, %(quiet)s)
             on conflict (dedupe_key) do nothing returning {_COLUMNS}""",
         {
-            "id": uuid.uuid4(),
             "key": key,
             "kind": kind,
             "start": period.start if period else None,
@@ -131,11 +135,12 @@ def enqueue(
             "document": document_id,
             "thread": thread_of,
             "now": moment,
+            "quiet": quiet_until,
         },
     )
     if created is not None:
         failpoint("outbox.enqueued")
-        return replace(created, enqueued="created")
+        return replace(_as_restored(conn, created), enqueued="created")
     # In this order the other transaction, if there was one, has committed: the row is there to be read.
     present = _one(conn, f"select {_COLUMNS} from ops.outbox where dedupe_key = %(key)s for update", {"key": key})
     if present is None:
@@ -155,6 +160,24 @@ def enqueue(
         return replace(advance(conn, present.id, Event.REPLACED, **renewed), enqueued="replaced")
     row = advance(conn, present.id, Event.SUPERSEDED, superseded_payloads=present.superseded_payloads + 1)
     return replace(row, enqueued="superseded")
+
+
+def _as_restored(conn: psycopg.Connection[Any], row: OutboxRow) -> OutboxRow:
+    """The row as it must stand after a restore: sent where its vendor shows it, held where nobody can know. A message's
+    id follows from its key, so one that is made again is known again."""
+    from ops_platform.delivery.restored import beyond_knowing, hold, known_again
+
+    external_id = known_again(conn, row.id)
+    if external_id is not None:
+        return advance(
+            conn, row.id, Event.ACCEPTED, external_id=external_id, sent_at=wall_clock(),
+            error="sent before a restore; its text then is not known",
+        )  # fmt: skip
+    why = beyond_knowing(
+        conn, email=row.channel_key == "email", files=bool(row.payload.get("files")), parent=row.thread_of,
+        ends=row.period_end,
+    )  # fmt: skip
+    return row if why is None else hold(conn, row.id, why)
 
 
 def advance(

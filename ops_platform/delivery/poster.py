@@ -6,6 +6,7 @@ any vendor's protocol (`resources/slack_posting.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,17 @@ class ContentRefused(PermanentFailure):
     """The vendor refused the layout of the message (its blocks), not the message: its plain text may go."""
 
 
+def lighter(payload: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """What goes where the vendor refused a payload's layout, and what it is called: the payload's own `lighter` (an
+    e-mail without its files), else its text without blocks. None where there is nothing lighter."""
+    if payload.get("lighter"):
+        without = {key: value for key, value in payload.items() if key not in ("lighter", "files")}
+        return {**without, **payload["lighter"]}, "the message without its files"
+    if "blocks" in payload:
+        return {key: value for key, value in payload.items() if key != "blocks"}, "the plain text"
+    return None, ""
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """What a look-up saw. `external_id` is the vendor's id of the message, or None. `complete` is true only
@@ -31,21 +43,49 @@ class Lookup:
     reached: str | None = None
 
 
+#: Notes, committed, by what name the vendor will know the message from the next step on.
+HandOver = Callable[[str], None]
+
+
+def not_noted(known_as: str) -> None:
+    """Where nobody keeps a note."""
+
+
 class Poster(Protocol):
     """A vendor that shows messages in channels."""
 
-    def post(self, channel: str, payload: Mapping[str, Any], *, outbox_id: UUID, thread_of: str | None) -> str:
-        """Post `payload` ({"text": …, "blocks": […]?}) once, tagged with `outbox_id`; return the vendor's id.
+    def post(
+        self,
+        channel: str,
+        payload: Mapping[str, Any],
+        *,
+        outbox_id: UUID,
+        thread_of: str | None,
+        hand_over: HandOver = not_noted,
+    ) -> str:
+        """Post `payload` ({"text": …, "blocks": […]?, "files": […]?}) once, tagged with `outbox_id`; return the
+        vendor's id.
 
-        Makes at most one attempt, in bounded time. `thread_of` is the vendor's id of the message to answer.
+        Makes at most one attempt, in bounded time. `thread_of` is the vendor's id of the message to answer. A poster
+        that takes several steps calls `hand_over` just before the only one that has an effect, with the name by which
+        it would know the message again; what that raises it lets through, and does not take the step.
         Raises `ContentRefused` or another `PermanentFailure` (certainly not posted, will not be),
         `AmbiguousFailure` (may be posted) or another `TransientFailure` (certainly not posted, may be
         later)."""
         ...
 
-    def find(self, channel: str, *, outbox_id: UUID, after: str | None, thread_of: str | None) -> Lookup:
+    def find(
+        self,
+        channel: str,
+        *,
+        outbox_id: UUID,
+        after: str | None,
+        thread_of: str | None,
+        handed_over: str | None = None,
+    ) -> Lookup:
         """Look for the message tagged with `outbox_id` among those later than the vendor's id `after`
-        (None: as far back as is reasonable).
+        (None: as far back as is reasonable). `handed_over` is the name that the attempt whose end nobody knows gave to
+        `hand_over`; None where it never came so far, or takes one step only.
 
         Raises `TransientFailure` (ask again later) or `PermanentFailure` (this history cannot be read)."""
         ...

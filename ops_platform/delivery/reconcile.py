@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ops_platform.delivery.handover import noted
 from ops_platform.delivery.outbox import OutboxRow, advance, find_row, rows_where
 from ops_platform.delivery.states import Event, IllegalTransitionError, State
 from ops_platform.failpoints import failpoint
@@ -75,7 +76,7 @@ def _settle(
     bound = _bound(conn, row, policy.margin)
     failpoint("outbox.lookup")
     try:
-        seen = poster.find(row.channel, outbox_id=row.id, after=bound, thread_of=parent)
+        seen = poster.find(row.channel, outbox_id=row.id, after=bound, thread_of=parent, handed_over=noted(conn, row))
     except PermanentFailure as error:
         return _unreadable(conn, row, f"its outcome is unknown and the channel cannot be read: {error}", began, policy)
     except TransientFailure as error:

@@ -41,6 +41,7 @@ class Event(StrEnum):
     ABSENT = "absent"  # the look-up read everything and it is not there
     UNSETTLED = "unsettled"  # the look-up cannot tell yet
     UNREADABLE = "unreadable"  # the look-up cannot tell at all
+    BEYOND_KNOWING = "beyond_knowing"  # a restore lost whether it was sent, and no look-up could tell
     EXPIRED = "expired"  # never got there in useful time
     ORPHANED = "orphaned"  # the message it answers failed
     REPLACED = "replaced"  # recomputed while certainly not there: the newer text goes instead
@@ -62,6 +63,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PENDING, Event.ORPHANED): State.FAILED,
     # A worker that was given up for dead, and whose answer comes after all: what it knows is certain.
     (State.PENDING, Event.ACCEPTED): State.SENT,
+    (State.PENDING, Event.BEYOND_KNOWING): State.HELD,
+    (State.SENDING, Event.BEYOND_KNOWING): State.HELD,
+    (State.AMBIGUOUS, Event.BEYOND_KNOWING): State.HELD,
     (State.SENDING, Event.ACCEPTED): State.SENT,
     (State.SENDING, Event.REFUSED): State.FAILED,
     (State.SENDING, Event.REFUSED_CONTENT): State.PENDING,

@@ -20,12 +20,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ops_platform import clock
+from ops_platform.delivery import handover
 from ops_platform.delivery.outbox import OutboxRow, advance, find_row, rows_where, wall_clock
-from ops_platform.delivery.poster import ContentRefused, Poster
+from ops_platform.delivery.poster import ContentRefused, Poster, lighter
 from ops_platform.delivery.reconcile import ReconcilePolicy, settle
 from ops_platform.delivery.states import Event, IllegalTransitionError, State
 from ops_platform.failpoints import failpoint
-from ops_platform.failures import AmbiguousFailure, PermanentFailure, TransientFailure
+from ops_platform.failures import AmbiguousFailure, OpsError, PermanentFailure, TransientFailure
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -38,8 +40,11 @@ Connect = Callable[[], "psycopg.Connection[Any]"]
 # The first half of an advisory lock's key: what kind of thing is locked. The number only has to be ours.
 _CHANNEL_LOCK = 4172
 _LOCK_OF = "%(space)s, hashtext(%(channel)s)"
-_DUE = """(state = 'pending' or state = 'sending' or state = 'ambiguous' or state = 'held')
-          and (state = 'sending' or not_before is null or not_before <= %(now)s)"""
+# Each poster takes its own: `email` for that channel, `channels` for all others.
+_OURS = "(channel_key = 'email') = %(email)s"
+_DUE = f"""(state = 'pending' or state = 'sending' or state = 'ambiguous' or state = 'held')
+          and (state = 'sending' or not_before is null or not_before <= %(now)s)
+          and (state <> 'pending' or quiet_until is null or quiet_until <= %(company)s) and {_OURS}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,18 @@ class DeliveryPolicy:
     reconcile: ReconcilePolicy = field(default_factory=ReconcilePolicy)
 
 
+@dataclass(frozen=True, slots=True)
+class Posters:
+    """Who posts what: `channels` in the channels, `email` to addresses. What has no poster waits for one."""
+
+    channels: Poster | None = None
+    email: Poster | None = None
+
+    def each(self) -> list[tuple[Poster, bool]]:
+        """The posters there are, and whether it is the one of e-mail."""
+        return [(one, email) for one, email in ((self.channels, False), (self.email, True)) if one is not None]
+
+
 @dataclass(slots=True)
 class DeliveryReport:
     """What came of each message this call touched, in its last state, and the channels that others held."""
@@ -66,6 +83,8 @@ class DeliveryReport:
     busy_channels: set[str] = field(default_factory=set)
     posts: int = 0
     lookups: int = 0
+    #: Why nothing was posted at all: the outbox was restored and its vendors were not asked yet what they show.
+    blocked: str | None = None
 
     def saw(self, row: OutboxRow) -> OutboxRow:
         self.rows[row.id] = row
@@ -100,12 +119,14 @@ class DeliveryReport:
             f"{len(self.failed)} failed",
         ]
         reasons = [f"{row.kind} to {row.channel_key}: {row.error}" for row in (*self.failed, *self.held, *self.waiting)]
+        if self.blocked is not None:
+            parts.append(f"nothing posted, for a restore is not reconciled yet: {self.blocked}")
         return ", ".join(parts) + "".join(f"; {reason}" for reason in reasons)
 
 
 def deliver(
     connect: Connect,
-    poster: Poster,
+    poster: Poster | Posters,
     *,
     now: Callable[[], datetime] = wall_clock,
     limit: int = 100,
@@ -114,8 +135,9 @@ def deliver(
 ) -> DeliveryReport:
     """Post what is due and look up what is unclear; at most `limit` posts.
 
-    Opens one connection of its own. `now` is a machine's clock, not the business clock: leases and waits
-    are real even where `OPS_NOW` holds the day still. With `patience` (seconds) it waits so long for
+    `poster` is that of the channels, or `Posters`: what has none of its own waits. Opens one connection of its
+    own. `now` is a machine's clock, not the business clock: leases and waits are real even where `OPS_NOW` holds
+    the day still; only quiet hours are the company's. With `patience` (seconds) it waits so long for
     messages that are throttled, unsettled or in another worker's hands before it returns.
     A failure of one message never keeps another one from going; a failure of the database is raised."""
     policy = policy or DeliveryPolicy()
@@ -125,17 +147,38 @@ def deliver(
     try:
         if not conn.autocommit:
             conn.autocommit = True  # every step below commits by itself, whatever the caller's default
-        while True:
-            _pass(conn, poster, now, limit, policy, report)
-            wait = _next_due(conn, now(), report)
+        posters = poster if isinstance(poster, Posters) else Posters(channels=poster)
+        report.blocked = _restore_blocks(conn, posters)
+        while report.blocked is None:
+            report.busy_channels.clear()
+            for each, email in posters.each():
+                _pass(conn, each, now, limit, policy, report, email=email)
+            wait = _next_due(conn, now(), report, posters)
             if wait is None or report.posts >= limit or time.monotonic() + wait > deadline:
                 break
             time.sleep(max(wait, 0.02))
+        if report.blocked is not None:
+            for row in rows_where(conn, "state in ('pending', 'sending', 'ambiguous')", {}):
+                report.saw(row)
         for row in report.waiting:  # another worker may have moved it since we looked
             report.saw(find_row(conn, row.id) or row)
         return report
     finally:
         conn.close()
+
+
+def _restore_blocks(conn: psycopg.Connection[Any], posters: Posters) -> str | None:
+    """Reconcile a restored outbox with what is shown; why that was not possible now, if it was not."""
+    from ops_platform.delivery.restored import reconcile, unreconciled
+
+    if unreconciled(conn) is None:
+        return None
+    try:
+        reconcile(conn, posters.channels)
+    except OpsError as error:
+        log.warning("nothing is posted: the restored outbox could not be compared with what is shown: %s", error)
+        return str(error)
+    return None
 
 
 def _pass(
@@ -145,17 +188,18 @@ def _pass(
     limit: int,
     policy: DeliveryPolicy,
     report: DeliveryReport,
+    *,
+    email: bool,
 ) -> None:
-    report.busy_channels.clear()
+    due = {"now": now(), "company": clock.now(), "email": email}
     channels = conn.execute(
-        f"select channel from ops.outbox where {_DUE} group by channel order by min(created_at)".encode(),
-        {"now": now()},
+        f"select channel from ops.outbox where {_DUE} group by channel order by min(created_at)".encode(), due
     ).fetchall()
     for (channel,) in channels:
         with _channel(conn, channel, now) as ours:
             if not ours:
                 report.busy_channels.add(channel)
-                for row in rows_where(conn, f"channel = %(channel)s and {_DUE}", {"channel": channel, "now": now()}):
+                for row in rows_where(conn, f"channel = %(channel)s and {_DUE}", {**due, "channel": channel}):
                     report.saw(row)
                 continue
             _sweep(conn, channel, now, policy, report)
@@ -276,9 +320,10 @@ def _claim(
                 """id = (select o.id from ops.outbox o left join ops.outbox p on p.id = o.thread_of
                     where o.channel = %(channel)s and o.state = 'pending'
                       and (o.not_before is null or o.not_before <= %(now)s or o.created_at <= %(expired)s)
+                      and (o.quiet_until is null or o.quiet_until <= %(company)s)
                       and (p.id is null or p.state in ('sent', 'failed') or o.created_at <= %(expired)s)
                     order by o.created_at, o.id limit 1 for update of o skip locked)""",
-                {"channel": channel, "now": now(), "expired": now() - policy.expire},
+                {"channel": channel, "now": now(), "company": clock.now(), "expired": now() - policy.expire},
             )
             if not due:
                 return None
@@ -336,15 +381,16 @@ def _post(
         return _wrote(conn, row, Event.NOT_SENT, error="its worker stood still", not_before=None, lease_until=None)
     try:
         external_id = poster.post(
-            row.channel, row.payload, outbox_id=row.id, thread_of=parent.external_id if parent else None
-        )
+            row.channel, row.payload, outbox_id=row.id, thread_of=parent.external_id if parent else None,
+            hand_over=lambda known_as: handover.note(conn, row, known_as),
+        )  # fmt: skip
     except ContentRefused as error:
-        if "blocks" in row.payload:
+        plain, what = lighter(row.payload)
+        if plain is not None:
             from psycopg.types.json import Jsonb
 
-            plain = {key: value for key, value in row.payload.items() if key != "blocks"}
             plain["layout_refused"] = str(error)
-            note = f"the vendor refused the layout ({error}); the plain text goes instead"
+            note = f"the vendor refused the layout ({error}); {what} goes instead"
             log.warning("outbox %s: %s", row.id, note)
             return _wrote(conn, row, Event.REFUSED_CONTENT, payload=Jsonb(plain), error=note, lease_until=None)
         return _wrote(conn, row, Event.REFUSED, error=str(error), lease_until=None)
@@ -405,16 +451,17 @@ def _wrote(conn: psycopg.Connection[Any], row: OutboxRow, event: Event, **change
         return find_row(conn, row.id) or replace(row, error=str(error))
 
 
-def _next_due(conn: psycopg.Connection[Any], at: datetime, report: DeliveryReport) -> float | None:
+def _next_due(conn: psycopg.Connection[Any], at: datetime, report: DeliveryReport, posters: Posters) -> float | None:
     """Seconds until something can be done for a message that is not there yet; None when nothing can."""
     if report.busy_channels:
         return 0.2
     row = conn.execute(
         """select min(coalesce(o.not_before, %(at)s))
            from ops.outbox o left join ops.outbox p on p.id = o.thread_of
-           where o.state in ('sending', 'ambiguous')
-              or (o.state = 'pending' and (p.id is null or p.state in ('sent', 'failed')))""",
-        {"at": at},
+           where (o.channel_key = 'email') = any(%(kinds)s) and (o.state in ('sending', 'ambiguous')
+              or (o.state = 'pending' and (p.id is null or p.state in ('sent', 'failed'))
+                  and (o.quiet_until is null or o.quiet_until <= %(company)s)))""",
+        {"at": at, "company": clock.now(), "kinds": [email for _, email in posters.each()]},
     ).fetchone()
     if row is None or row[0] is None:
         return None

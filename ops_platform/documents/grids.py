@@ -65,7 +65,7 @@ def measured_grid(table: Table, room: float, scale: float) -> Grid:
     """The table in at most `room` points, as wide as it reads well."""
     count = max(len(table.header), max((len(row) for row in table.rows), default=0), 1)
     size = TABLE_SIZE * scale
-    aligns = [_align(table.rows, index) for index in range(count)]
+    aligns = [column_align(table.rows, index) for index in range(count)]
     rows: list[tuple[Para, ...]] = []
     kinds: list[RowKind] = []
     header = [*table.header, *[""] * (count - len(table.header))]
@@ -81,7 +81,7 @@ def measured_grid(table: Table, room: float, scale: float) -> Grid:
     return Grid(widths, heights, tuple(rows), tuple(kinds), tight)
 
 
-def _align(rows: Sequence[tuple[RichText, ...]], index: int) -> Align:
+def column_align(rows: Sequence[tuple[RichText, ...]], index: int) -> Align:
     """Figures to the right, signs in the middle, words to the left; the first column is words."""
     if index == 0:
         return "left"

@@ -109,9 +109,10 @@ def test_every_point_in_the_code_is_killed_at() -> None:
     import re
 
     text = "".join(path.read_text() for path in SOURCE.glob("*.py"))
-    assert set(re.findall(r'failpoint\("([^"]+)"\)', text)) == {
-        point.partition("@")[0] for point in (*POINTS, *LOOKUP_POINTS)
-    }
+    # Those of a restore are killed at in tests/backup, the last step of files and of mails in their own tests.
+    elsewhere = {"outbox.before_handover", "outbox.handed_over"}
+    found = {point for point in re.findall(r'failpoint\("([^"]+)"\)', text) if not point.startswith("restore.")}
+    assert found == elsewhere | {point.partition("@")[0] for point in (*POINTS, *LOOKUP_POINTS)}
 
 
 def test_a_worker_that_stands_still_loses_its_message(dsn: str, slack: SlackFake, warehouse: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ops_platform.settings import reset_settings
 from resources.postgres import WarehouseResource
 from sensors.schedules import newest_period
 from tests.conftest import Connect
+from tests.delivery.sandboxed import Sandbox, running_sandbox
 from tests.delivery.slack_fake import SlackFake
 from tests.evidence.narrative_warehouse import FRIDAY, MONDAY, NEW_YORK, filled, put
 
@@ -221,11 +222,60 @@ def test_a_schedule_asks_for_the_period_that_has_just_ended(job: str, due: datet
     from ops_platform.fleet.ticks import ticks_between
 
     fleet = get_fleet()
-    entry = fleet.jobs[job]
-    assert ticks_between(entry.cron, fleet.company.timezone, due, due + timedelta(minutes=1)) == [due]
+    cron = fleet.scheduled()[job]
+    assert ticks_between(cron, fleet.company.timezone, due, due + timedelta(minutes=1)) == [due]
     request = newest_period(fleet, job)
     assert request is not None
     # However late the daemon gets to it.
     asked = request(build_schedule_context(scheduled_execution_time=due))
     assert asked.partition_key == period
     assert newest_period(fleet, "ops_pulse") is None
+
+
+# By e-mail -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mail(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """The sandbox's mail server as the platform's settings name it."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        given = sandbox.control("GET", "environment")
+        for name in ("SMTP_URL", "SMTP_FROM"):
+            monkeypatch.setenv(name, given[name])
+        reset_settings()
+        yield sandbox
+
+
+def mails(sandbox: Sandbox) -> list[dict[str, Any]]:
+    return [entry["detail"] for entry in sandbox.control("GET", "ledger?vendor=mail&kind=mail_accepted")]
+
+
+def test_the_week_goes_to_its_list_too_once_and_to_it_alone_where_slack_is_missing(
+    warehouse: Connect, slack: SlackFake, run: Run, mail: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("weekly", date(2026, 11, 9), MONDAY)
+    said = run("weekly", date(2026, 11, 9), MONDAY + timedelta(hours=1))
+    assert said["outbox"] == "superseded, superseded" and len(texts(slack)) == 1
+    (week,) = mails(mail)
+    assert (week["to"], week["subject"]) == (["leadership@northbeam.example"], "9–15 November 2026 — week in review")
+    assert "$10,500" in week["text"] and "$10,500" in week["html"]
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "")
+    reset_settings()
+    run("monthly", date(2026, 10, 1), FRIDAY)
+    assert [one["subject"] for one in mails(mail)][1:] == ["October 2026 — month in review"]
+    assert len(texts(slack)) == 1
+
+
+def test_without_a_mail_server_the_lineage_says_who_gets_nothing(slack: SlackFake, run: Run) -> None:
+    said = run("weekly", date(2026, 11, 9), MONDAY)
+    assert said["email"] == "not sent to leadership@northbeam.example: e-mail is not connected, set SMTP_URL"
+    assert len(texts(slack)) == 1
+
+
+def test_a_wrong_address_of_the_mail_server_keeps_nothing_from_slack(
+    slack: SlackFake, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMTP_URL", "smtp://user:secret@mail.example?tls=none")
+    reset_settings()
+    run("weekly", date(2026, 11, 9), MONDAY)
+    assert len(texts(slack)) == 1
