@@ -3,7 +3,9 @@
     raw        vendors' records, one asset a stream
     warehouse  dbt: staging, intermediate, marts, metrics
     watch      what every metric was expected to be, and whether it was
+    health     is the machine well: the fleet's score
     alerts     all that was looked at, taken in by the alert machine; the receipt of silence
+    briefings  the reports that jobs of fleet.yaml describe, and what jobs without one collect
     evidence   numbered facts of one document, with their proof
     reports    the document, written and checked
     delivery   the message, once
@@ -22,6 +24,7 @@ from dagster import AssetsDefinition
 LAYERS: dict[str, tuple[str, ...]] = {
     "raw": ("assets.raw",),
     "watch": ("assets.watch",),
+    "health": ("assets.health",),
     "alerts": ("assets.alerts",),
     "evidence": ("assets.evidence",),
     "reports": ("assets.reports",),
@@ -33,7 +36,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
 
 def all_assets() -> list[AssetsDefinition]:
     """Every asset of the platform, in the order of the layers."""
+    from assets.briefings import briefing_assets
     from assets.warehouse import warehouse_assets
+    from ops_platform.fleet import get_fleet
 
     made = [
         value
@@ -42,4 +47,4 @@ def all_assets() -> list[AssetsDefinition]:
         for value in vars(import_module(module)).values()
         if isinstance(value, AssetsDefinition)
     ]
-    return [*made, warehouse_assets()]
+    return [*made, *briefing_assets(get_fleet()), warehouse_assets()]

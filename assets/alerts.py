@@ -31,6 +31,7 @@ _FRESH = FreshnessPolicy.time_window(fail_window=timedelta(hours=26))
         AssetKey(["watch", "judgements"]),
         AssetKey(["metrics", "fct_metric_daily"]),
         AssetKey(["metrics", "dim_metric"]),
+        AssetKey(["health", "fleet"]),
     ],
     group_name="alerts",
     owners=["team:coordinator"],
@@ -111,6 +112,7 @@ def delivery_alerts(context: AssetExecutionContext, warehouse: WarehouseResource
     from ops_platform.alerts.editions import show_standing
     from ops_platform.delivery.worker import deliver
     from ops_platform.failures import DataFailure
+    from resources.posters import posters_of
     from resources.slack_posting import SlackPoster
 
     settings = get_settings()
@@ -118,7 +120,7 @@ def delivery_alerts(context: AssetExecutionContext, warehouse: WarehouseResource
         return MaterializeResult(metadata={"state": "held", "reason": "Slack is not connected: set SLACK_BOT_TOKEN"})
     progress.report("alerts: posting to Slack")
     poster = SlackPoster.from_settings(settings)
-    report = deliver(warehouse.connect, poster, patience=PATIENCE_SECONDS)
+    report = deliver(warehouse.connect, posters_of(settings, warehouse.connect), patience=PATIENCE_SECONDS)
     if report.failed or report.held:
         raise DataFailure(f"not every alert is there: {report}")
     # What is over or was taken care of shows so in its first message, too.
@@ -139,8 +141,8 @@ def _ticks(settings: Settings, fleet: Fleet, now: datetime) -> dict[str, list[da
     """When each job was due in the last day; at no time where nothing runs unattended."""
     start = now - timedelta(days=1)
     return {
-        name: ticks_between(job.cron, fleet.company.timezone, start, now) if settings.production else []
-        for name, job in fleet.jobs.items()
+        name: ticks_between(cron, fleet.company.timezone, start, now) if settings.production else []
+        for name, cron in fleet.scheduled().items()
     }
 
 

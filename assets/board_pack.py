@@ -152,9 +152,11 @@ def report_board_pack(context: AssetExecutionContext, warehouse: WarehouseResour
 def delivery_board_pack(context: AssetExecutionContext, warehouse: WarehouseResource) -> MaterializeResult[None]:
     from ops_platform.alerts import receipts
     from ops_platform.approvals.assembly import ask_about_document, inbox_of
+    from ops_platform.delivery.routing import addresses_of, route_of
     from ops_platform.delivery.worker import deliver
     from ops_platform.failures import DataFailure
-    from resources.slack_posting import SlackPoster, channel_id
+    from resources.posters import email_connected, posters_of
+    from resources.slack_posting import channel_id
 
     settings, fleet = get_settings(), get_fleet()
     job, connected = fleet.jobs[NAME], settings.slack_bot_token is not None
@@ -165,8 +167,9 @@ def delivery_board_pack(context: AssetExecutionContext, warehouse: WarehouseReso
             raise DataFailure(f"the document of {NAME} was not written: materialise its report first")
         asked = ask_about_document(
             connection, inbox, stored.id, title=f"Board pack, {stored.document.period.label}",
-            told_in=job.channel, goes_to=job.channel, wait=timedelta(days=fleet.board_pack.review_days),
-            now=clock.now(),
+            told_in=job.channel, goes_to=route_of(fleet, NAME).channel or job.channel,
+            wait=timedelta(days=fleet.board_pack.review_days),
+            now=clock.now(), email=addresses_of(fleet, NAME) if email_connected(settings) else (),
         )  # fmt: skip
         if connected:
             receipts.said(connection, context.run_id, 1)
@@ -177,7 +180,7 @@ def delivery_board_pack(context: AssetExecutionContext, warehouse: WarehouseReso
     if not connected:
         return MaterializeResult(metadata={**told, "told": "at the terminal only: set SLACK_BOT_TOKEN"})
     progress.report("delivery: asking for a decision in Slack")
-    outcome = deliver(warehouse.connect, SlackPoster.from_settings(settings), patience=PATIENCE_SECONDS)
+    outcome = deliver(warehouse.connect, posters_of(settings, warehouse.connect), patience=PATIENCE_SECONDS)
     if outcome.failed or outcome.held:
         raise DataFailure(f"not every message is there: {outcome}")
     return MaterializeResult(metadata={**told, "posts": outcome.posts, "waiting": len(outcome.waiting)})

@@ -19,6 +19,7 @@ from ops_platform.fleet import Fleet, Job, get_fleet
 from ops_platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date
     from pathlib import Path
     from uuid import UUID
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 # How long a delivery waits for a throttled or unclear message before it leaves it to the next worker.
 PATIENCE_SECONDS = 60.0
+# What `enqueue` answers where exactly these words are or will be posted.
+_ON_ITS_WAY = frozenset({"created", "replaced", "requeued", "unchanged"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def report(warehouse: WarehouseResource, name: str, period_start: date | None = 
 
     settings, fleet = get_settings(), get_fleet()
     with warehouse.connect() as connection:
-        digest = newest_evidence(connection, fleet.jobs[name].document, period_start)
+        digest = newest_evidence(connection, fleet.evidence_kind(name), period_start)
         bundle = load_bundle(connection, digest)
         stored = stored_for(connection, name, digest)
     if stored is None:
@@ -114,13 +117,17 @@ def write(bundle: Bundle, settings: Settings, fleet: Fleet, name: str, budget: T
     from resources.claude import AnthropicModel
 
     claude, why_not = None, compose.NO_MODEL
-    if settings.ops_writer == "rules":
+    if not fleet.jobs[name].token_budget:
+        why_not = "the job has no tokens"
+    elif settings.ops_writer == "rules":
         why_not = "OPS_WRITER says so"
     elif settings.anthropic_api_key is not None:
         # A day is a cycle: the bound holds over everything the fleet writes in it.
         cycle = clock.business_day(clock.now(), fleet.company.timezone).isoformat()
         way = route(fleet, name, cycle)
-        claude = ClaudeWriter(AnthropicModel.from_settings(settings), budget, way.allowance, model_id=way.model)
+        model = AnthropicModel.from_settings(settings)
+        batches = budget.batches(model, way.batch_seconds) if way.batch_seconds else None
+        claude = ClaudeWriter(model, budget, way.allowance, model_id=way.model, batches=batches)
     elif settings.ops_writer == "claude":
         raise ConfigurationError("OPS_WRITER=claude needs ANTHROPIC_API_KEY")
     return compose.write(bundle, brief_for(bundle), rules=RulesWriter(), claude=claude, why_not=why_not)
@@ -143,22 +150,10 @@ def store(
     connection: psycopg.Connection[Any], name: str, bundle: Bundle, document: Document, written: Written
 ) -> StoredDocument:
     """Keep a document with the draft and the recorded model output it replays from."""
-    from psycopg.types.json import Jsonb
+    from ops_platform.writing.archive import store_written
 
-    output = {"draft": written.draft.to_json(), "raw": written.model_output, "note": written.note or ""}
-    writer = written.draft.writer
-    row = connection.execute(
-        "insert into ops.documents (kind, period_start, period_end, evidence_digest, writer, model_output, document,"
-        " digest) values (%s, %s, %s, %s, %s, %s, %s, %s)"
-        " on conflict (kind, period_start, digest) do update set evidence_digest = excluded.evidence_digest"
-        " returning id",
-        (
-            name, bundle.period.start, bundle.period.end, bundle.digest, writer, Jsonb(output),
-            Jsonb(document.to_json()), document.digest,
-        ),
-    ).fetchone()  # fmt: skip
-    assert row is not None
-    return StoredDocument(row[0], document, writer, written.note or "", reused=False)
+    number = store_written(connection, name, bundle, document, written)
+    return StoredDocument(number, document, written.draft.writer, written.note or "", reused=False)
 
 
 def write_files(settings: Settings, name: str, bundle: Bundle, document: Document) -> list[Path]:
@@ -174,8 +169,9 @@ def write_files(settings: Settings, name: str, bundle: Bundle, document: Documen
 
 def file_stem(name: str, bundle: Bundle) -> str:
     """What a file of the document is called before its suffix: the job and the day it is for, which is the day after
-    its period (the morning of a pulse, the Monday after a week)."""
-    return f"{name}-{(bundle.period.end + timedelta(days=1)).isoformat()}"
+    its period (the morning of a pulse, the Monday after a week), or the day on which it is told where that is of it."""
+    told = clock.business_day(bundle.as_of, bundle.company.timezone)
+    return f"{name}-{min(bundle.period.end + timedelta(days=1), told).isoformat()}"
 
 
 def write_file(settings: Settings, file_name: str, content: bytes) -> Path:
@@ -199,42 +195,54 @@ def deliver_document(
     period_start: date | None = None,
     *,
     thread_of: UUID | None = None,
+    slot: str = "",
+    told: Callable[[psycopg.Connection[Any], Bundle], None] | None = None,
 ) -> dict[str, Any]:
-    """The stored document of job `name` in the outbox and, from there, once in Slack; the run's receipt counts it.
-    `thread_of` is the outbox message in whose thread it belongs. Returns what the lineage shows. Raises `DataFailure`
-    when nothing is written yet, or when not every message got there."""
+    """The stored document of job `name` in the outbox and, from there, once in Slack and to each address its route
+    names; the run's receipt counts it. `thread_of` is the outbox message in whose thread it belongs, by default that of
+    its route. `slot` tells messages of one period apart (a job that runs several times a day); `told` is called in the
+    transaction that puts the message in the outbox. Returns what the lineage shows. Raises `DataFailure` when nothing
+    is written yet, or when not every message got there."""
     from ops_platform.alerts import receipts
+    from ops_platform.delivery.routing import addresses_of
     from ops_platform.delivery.worker import deliver
     from ops_platform.evidence.store import load_bundle
-    from resources.slack_posting import SlackPoster
+    from resources.posters import posters_of
 
-    settings, job = get_settings(), get_fleet().jobs[name]
-    if settings.slack_bot_token is None:
+    settings, fleet = get_settings(), get_fleet()
+    posters = posters_of(settings, warehouse.connect)
+    wanted = addresses_of(fleet, name)
+    if posters.channels is None and not (wanted and posters.email is not None):
         with warehouse.connect() as connection:
             receipts.hold(connection, run_id, "undelivered", 1)
             connection.commit()
         return {"state": "held", "reason": "Slack is not connected: set SLACK_BOT_TOKEN"}
     with warehouse.connect() as connection:
-        digest = newest_evidence(connection, job.document, period_start)
+        digest = newest_evidence(connection, fleet.evidence_kind(name), period_start)
         stored = stored_for(connection, name, digest)
         if stored is None:
             raise DataFailure(f"the document of {name} was not written: materialise its report first")
         bundle = load_bundle(connection, digest)
-        outcomes = send(connection, settings, name, job, bundle, stored, thread_of=thread_of)
+        outcomes = send(connection, settings, name, fleet.jobs[name], bundle, stored, thread_of=thread_of, slot=slot)
+        if told is not None:
+            told(connection, bundle)
         receipts.said(connection, run_id, outcomes.count("created"))
         connection.commit()
-    progress.report("delivery: posting to Slack")
-    outcome = deliver(warehouse.connect, SlackPoster.from_settings(settings), patience=PATIENCE_SECONDS)
+    progress.report("delivery: posting")
+    outcome = deliver(warehouse.connect, posters, patience=PATIENCE_SECONDS)
     if outcome.failed or outcome.held:
         raise DataFailure(f"not every message is there: {outcome}")
     # What is throttled or not yet settled stays in the outbox, which the outbox sensor empties.
-    return {
+    shown: dict[str, Any] = {
         "outbox": ", ".join(outcomes),
         "posts": outcome.posts,
         "waiting": len(outcome.waiting),
         "report": str(outcome),
         "document_id": stored.id,
     }
+    if wanted and posters.email is None:
+        shown["email"] = f"not sent to {', '.join(wanted)}: e-mail is not connected, set SMTP_URL"
+    return shown
 
 
 def send(
@@ -246,24 +254,44 @@ def send(
     stored: StoredDocument,
     *,
     thread_of: UUID | None = None,
+    slot: str = "",
 ) -> list[str]:
-    """Put the document's messages in the outbox, once a period and channel; returns what came of each.
+    """Put the document's messages in the outbox, once a period, slot and channel, and a mail for each address, in the
+    caller's transaction; returns what came of each. What is not connected gets none.
 
-    A document longer than one Slack message continues in the first one's thread, or in that of `thread_of`."""
+    A document longer than one Slack message, and the sections of a digest, continue in the first one's thread, or in
+    that of `thread_of`."""
+    from ops_platform.delivery import email
     from ops_platform.delivery.outbox import enqueue
+    from ops_platform.delivery.routing import addresses_of, quiet_until, route_of, thread_for
     from ops_platform.documents import slack
+    from ops_platform.documents.kinds import messages_of
+    from resources.posters import email_connected
     from resources.slack_posting import channel_id
 
-    channel = channel_id(settings, job.channel)
+    fleet = get_fleet()
+    route = route_of(fleet, name)
+    role = route.channel or job.channel
+    quiet = quiet_until(fleet, route.level, clock.now())
+    period = bundle.period
+    key = f"{name}:{period.start.isoformat()}:{period.end.isoformat()}{f':{slot}' if slot else ''}"
     outcomes, parent = [], thread_of
-    for number, message in enumerate(slack.render(stored.document)):
-        key = f"{name}:{bundle.period.start.isoformat()}:{bundle.period.end.isoformat()}:{job.channel}"
+    if parent is None and route.thread_of is not None:
+        parent = thread_for(connection, route.thread_of, period.start, role)
+    messages = [message for part in messages_of(stored.document) for message in slack.render(part)]
+    for number, message in enumerate(messages if settings.slack_bot_token is not None else ()):
         row = enqueue(
-            connection, kind=name, period=bundle.period, channel_key=job.channel, channel=channel,
-            payload=message.payload(), document_id=stored.id, dedupe_key=key if number == 0 else f"{key}:{number}",
-            thread_of=parent,
+            connection, kind=name, period=period, channel_key=role, channel=channel_id(settings, role),
+            payload=message.payload(), document_id=stored.id, thread_of=parent, quiet_until=quiet,
+            dedupe_key=f"{key}:{role}" if number == 0 else f"{key}:{role}:{number}",
         )  # fmt: skip
         parent = parent or row.id
         outcomes.append(str(row.enqueued))
-    connection.commit()
+    to = addresses_of(fleet, name)
+    if to and email_connected(settings):
+        mails = email.enqueue_document(
+            connection, stored.document, kind=name, to=to, sender=fleet.company.name, key=key, document_id=stored.id,
+            quiet_until=quiet,
+        )  # fmt: skip
+        outcomes += [str(row.enqueued) for row in mails]
     return outcomes

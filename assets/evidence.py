@@ -92,13 +92,13 @@ def jobs_of_the_last_day(instance: DagsterInstance, fleet: Fleet) -> tuple[int |
 
     until = datetime.now(UTC)
     due = nominal = 0
-    for name, job in fleet.jobs.items():
+    for name, cron in fleet.scheduled().items():
         first = instance.get_run_records(RunsFilter(job_name=name), limit=1, ascending=True)
         if not first:
             continue
         since = max(until - timedelta(hours=24), first[0].create_timestamp)
         ticks = 0
-        for tick in cron_string_iterator(since.timestamp(), job.cron, fleet.company.timezone):
+        for tick in cron_string_iterator(since.timestamp(), cron, fleet.company.timezone):
             if tick > until:
                 break
             ticks += 1

@@ -34,7 +34,6 @@ from resources.postgres import WarehouseResource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
     import psycopg
 
@@ -226,21 +225,9 @@ def _deliver(run_id: str, warehouse: WarehouseResource, name: str, span: Span) -
         return deliver_document(run_id, warehouse, name, span.start)
     with warehouse.connect() as connection:
         bundle = load_bundle(connection, newest_evidence(connection, name, span.start))
-        thread = _pulse_message(connection, span, fleet.jobs[name].channel)
     if not worrying(bundle):
         return {"state": "silent", "reason": "no concern: the run's receipt proves that it looked"}
-    return deliver_document(run_id, warehouse, name, span.start, thread_of=thread)
-
-
-def _pulse_message(connection: "psycopg.Connection[Any]", span: Span, channel_key: str) -> "UUID | None":
-    """The pulse of the same day in the same channel, if it was or will be posted; without it the narrative stands
-    alone, for a concern must not be lost with the pulse."""
-    row = connection.execute(
-        "select id from ops.outbox where kind = 'ops_pulse' and period_start = %s and channel_key = %s"
-        " and thread_of is null and state not in ('failed', 'held') order by created_at limit 1",
-        (span.start, channel_key),
-    ).fetchone()
-    return None if row is None else row[0]
+    return deliver_document(run_id, warehouse, name, span.start)
 
 
 narrative_daily_evidence, narrative_daily_report, narrative_daily_delivery = narrative_assets("daily")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ops_platform.documents import alert, board_pack, narrative, pulse
+from ops_platform.documents import alert, board_pack, briefing, narrative, playbook_report, pulse
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 COMPOSERS: Mapping[str, Callable[[Bundle, WrittenText], Document]] = {
     "alert": lambda bundle, draft: alert.compose_alert(bundle),  # by rules alone, without a draft
     "board_pack": board_pack.compose_board_pack,
+    "briefing": briefing.compose_briefing,
     "narrative_daily": narrative.compose_narrative,
     "narrative_weekly": narrative.compose_narrative,
     "narrative_monthly": narrative.compose_narrative,
+    "playbook_report": playbook_report.compose_playbook_report,
     "pulse": pulse.compose_pulse,
 }
 
@@ -36,13 +38,24 @@ MESSAGES: Mapping[str, Callable[[Bundle, WrittenText], Document]] = {
 }
 
 
+def base_of(kind: str) -> str:
+    """The kind of a bundle without the job it is of: `briefing` for `briefing:late_orders`."""
+    return kind.partition(":")[0]
+
+
 def compose(bundle: Bundle, draft: WrittenText) -> Document:
     """The document of this bundle and draft. An unknown kind, and a token the bundle cannot resolve, raise
     `DataFailure`."""
-    composer = COMPOSERS.get(bundle.kind)
+    composer = COMPOSERS.get(base_of(bundle.kind))
     if composer is None:
         raise DataFailure(f"There is no layout for a document of kind {bundle.kind!r}.")
     return composer(bundle, draft)
+
+
+def messages_of(document: Document) -> tuple[Document, ...]:
+    """A document as what is posted of it one after another, the first in the channel and the rest in its thread: the
+    sections of a digest, else the document itself."""
+    return briefing.parts_of(document) if base_of(document.kind) == "briefing" else (document,)
 
 
 def message_of(bundle: Bundle, draft: WrittenText, document: Document) -> Document:

@@ -58,6 +58,9 @@ class Span:
         """What it is first held against: for a day the same weekday a week before, else the span before it."""
         if self.tier == "daily":
             return Span("daily", self.start - WEEK, self.end - WEEK)
+        if self.tier == "weekly":
+            # Also of seven days that begin on another weekday.
+            return Span("weekly", self.start - WEEK, self.end - WEEK)
         return span_of(self.tier, self.start - DAY)
 
     def year_before(self) -> Span:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -168,12 +168,14 @@ def settle(
     now: datetime,
     passed: bool,
     only: Set[str] | None = None,
+    part: Iterable[str] | None = None,
     record_failure: bool = True,
 ) -> Outcome:
     """Record the dbt run whose artifacts are in `target`, and publish it if it is whole and nothing failed.
 
     `passed` is whether dbt ended well. `only` names the public models of a job that builds no more than it reads:
-    those are published when its part of the project passed. A failed run is recorded unless it is somebody's trial
+    those are published when its part of the project passed. `part` names the models where they are not the whole
+    project. A failed run is recorded unless it is somebody's trial
     (`record_failure`): the published numbers stay as they are, and documents say since when they are not proven
     anew."""
     from ops_platform.warehouse.publication import public_models, publish, remember_manifest
@@ -184,10 +186,10 @@ def settle(
         return Outcome(verdict, None, 0)
     row = connection.execute(
         "insert into ops.warehouse_builds (run_id, fingerprint, status, started_at, finished_at, models, tests,"
-        " failures, warnings) values (%s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s) returning id",
+        " failures, warnings, of_models) values (%s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s, %s) returning id",
         (
             run_id, fingerprint, "succeeded" if verdict.publishable else "failed", started, verdict.models,
-            verdict.tests, verdict.failures, verdict.warnings,
+            verdict.tests, verdict.failures, verdict.warnings, None if part is None else sorted(part),
         ),
     ).fetchone()  # fmt: skip
     assert row is not None

@@ -42,6 +42,9 @@ NOT_FOUND = "OBJECT_NOT_FOUND"
 Accept = Callable[[JsonObject], None]
 
 
+SCOPES_PATH = "/oauth/v2/private-apps/get/access-token-info"
+
+
 class Refused(PermanentFailure):
     """HubSpot refused. `category` is its word for why; `scopes` are those that are missing, if that is the reason."""
 
@@ -87,6 +90,13 @@ class HubSpotClient:
 
     def get(self, path: str, params: Mapping[str, str | int], accept: Accept) -> JsonObject:
         return self._call("GET", path, accept, params=params)
+
+    def scopes(self) -> frozenset[str]:
+        """What the private app's token may do, by HubSpot's own word."""
+        found: JsonObject = {}
+        self.post(SCOPES_PATH, {"tokenKey": self._token.get_secret_value().strip()}, found.update)
+        scopes = found.get("scopes")
+        return frozenset(str(scope) for scope in scopes) if isinstance(scopes, list) else frozenset()
 
     def post(self, path: str, body: JsonObject, accept: Accept, *, search: bool = False) -> JsonObject:
         return self._call("POST", path, accept, body=body, search=search)

@@ -4,7 +4,7 @@ Belongs here: names of properties, which of them must exist, checks. Does not be
 records are asked for (`source.py`).
 
 Only properties that are asked for come back, so they are listed here. Of people only what a report needs is asked for:
-no e-mail address, telephone or postal address of a contact.
+no e-mail address, telephone or postal address of a contact; of an e-mail or a call no subject, text, address or number.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ VENDOR = "hubspot"
 # The search index follows the records with a delay of seconds, at times of minutes.
 LOOK_BACK = timedelta(minutes=10)
 MERGED = "hs_merged_object_ids"
-CREATED = "createdate"
 
 _OWNER_FIELDS = ("id", "type", "firstName", "lastName", "userId", "createdAt", "updatedAt")
 _ID = re.compile(r"\d{1,19}")
@@ -44,7 +43,8 @@ _ID = re.compile(r"\d{1,19}")
 class Kind:
     """One kind of record. `modified` is the property an incremental read filters by. Without `required` properties the
     stream makes no sense; `optional` ones are asked for where the account has them (features of higher editions,
-    custom properties that link to other systems). `stage` is the property whose history is kept."""
+    custom properties that link to other systems). `filled` ones may never be empty; `empty_means` says what is wrong
+    when they are. `created` is the property of the day of creation, `stage` the one whose history is kept."""
 
     name: str
     description: str
@@ -56,13 +56,16 @@ class Kind:
     money: tuple[str, ...] = ()
     currencies: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
+    empty_means: str = ""
+    created: str = "createdate"
     stage: str | None = None
     associated: tuple[str, ...] = ()
 
     @property
     def essential(self) -> tuple[str, ...]:
         """What is always asked for: without it nothing can be told about any record."""
-        return ("hs_object_id", CREATED, self.modified)
+        return ("hs_object_id", self.created, self.modified)
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -133,7 +136,29 @@ TICKETS = Kind(
     associated=("companies", "contacts"),
 )  # fmt: skip
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (COMPANIES, CONTACTS, DEALS, TICKETS)}
+EMAILS = Kind(
+    "emails",
+    "E-mails of sales: which way they went, what became of them, by whom; no address, subject or text",
+    "hs_lastmodifieddate",
+    ("hs_timestamp", "hs_email_direction", "hs_email_status", "hubspot_owner_id"),
+    times=("hs_timestamp",),
+    filled=("hs_timestamp", "hs_email_direction"),
+    empty_means=": HubSpot keeps e-mails from an app without the scope sales-email-read",
+    created="hs_createdate",
+)
+CALLS = Kind(
+    "calls",
+    "Calls of sales: which way they went, their outcome and length, by whom; no number and no notes",
+    "hs_lastmodifieddate",
+    ("hs_timestamp", "hs_call_direction", "hubspot_owner_id"),
+    ("hs_call_status", "hs_call_disposition", "hs_call_duration"),
+    times=("hs_timestamp",),
+    numbers=("hs_call_duration",),
+    filled=("hs_timestamp",),
+    created="hs_createdate",
+)
+
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (COMPANIES, CONTACTS, DEALS, TICKETS, EMAILS, CALLS)}
 STAGED = tuple(kind for kind in KINDS.values() if kind.stage is not None)
 OWNERS = Stream(
     VENDOR, "owners", "Owners: who answers for records, those who left too", full_refresh=True, ties_out=True
@@ -198,7 +223,10 @@ def check_object(kind: Kind, item: Any) -> Record:
             # A cleared property comes as null or as empty text, depending on how it was cleared.
             kept[name] = None
     updated = modified_at(kind, item, kept)
-    for name in (CREATED, *kind.times):
+    for name in kind.filled:
+        if kept.get(name) is None:
+            raise Flaw(MISSING_FIELD, f"{name} is missing{kind.empty_means}")
+    for name in (kind.created, *kind.times):
         if kept.get(name) is not None:
             moment(kept[name], name)
     for name in kind.numbers:

@@ -26,7 +26,6 @@ from ops_platform.records import JsonObject, Record, Rejected
 from resources.hubspot.client import BATCH_LIMIT, HISTORY_LIMIT, HubSpotClient, Refused
 from resources.hubspot.objects import (
     ASSOCIATIONS,
-    CREATED,
     KINDS,
     MERGED,
     OWNERS,
@@ -48,7 +47,7 @@ from resources.hubspot.objects import (
     record_id,
     transition_id,
 )
-from resources.record_checks import INVALID_SHAPE, Flaw, moment, rejected, utc_text
+from resources.record_checks import INVALID_SHAPE, MISSING_FIELD, Flaw, moment, rejected, utc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +63,10 @@ DAYS_BY_SEARCH = 45
 TELLING_PAGE = 20
 VENDOR_ERROR = "vendor_error"
 _SETTLING_SECONDS = 10.0
+
+
+# Scopes that read although their names do not say so; `oauth` is in every token.
+_READING = frozenset({"tickets", "oauth"})
 
 
 class HubSpotSource:
@@ -437,7 +440,7 @@ class HubSpotSource:
         )
 
     def _created(self, kind: Kind, days: Sequence[date] | None) -> Iterator[list[Any]]:
-        properties = ("hs_object_id", CREATED, *kind.money[:1])
+        properties = ("hs_object_id", kind.created, *kind.money[:1])
         if days is None or len(set(days)) > DAYS_BY_SEARCH:
             yield from self._listing(kind, properties)
             return
@@ -445,8 +448,8 @@ class HubSpotSource:
             start = datetime(first.year, first.month, first.day, tzinfo=UTC)
             end = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
             between = (
-                {"propertyName": CREATED, "operator": "GTE", "value": _milliseconds(start)},
-                {"propertyName": CREATED, "operator": "LT", "value": _milliseconds(end)},
+                {"propertyName": kind.created, "operator": "GTE", "value": _milliseconds(start)},
+                {"propertyName": kind.created, "operator": "LT", "value": _milliseconds(end)},
             )
             yield from self.client.found(kind.name, between, properties)
 
@@ -461,7 +464,7 @@ class HubSpotSource:
             )
             return LandedQuery(stream.name, whole)
         kind = KINDS[stream.name]
-        created = f"payload->'properties'->>'{CREATED}'"
+        created = f"payload->'properties'->>'{kind.created}'"
         day = f"(({created})::timestamptz at time zone 'UTC')::date"
         amount = f"coalesce(sum((payload->'properties'->>'{kind.money[0]}')::numeric), 0)" if kind.money else "0"
         sql = (
@@ -480,6 +483,7 @@ class HubSpotSource:
         yield refused or Probe("credentials", True, f"accepted, API version {self.client.paths.version}")
         if refused is not None:
             return
+        yield from self._scopes()
         known: dict[str, str] = {}
         for kind in KINDS.values():
             streams = (kind.name, *((STAGE_HISTORY.name, ASSOCIATIONS.name) if kind.stage else ()))
@@ -500,6 +504,16 @@ class HubSpotSource:
                     lambda: self._known_associations(kind, known[kind.name]),  # noqa: B023
                 )
 
+    def _scopes(self) -> Iterator[Probe]:
+        """What the token may do beyond reading; nothing where HubSpot does not tell (a token of another kind)."""
+        try:
+            granted = self.client.scopes()
+        except OpsError:
+            return
+        # What reads (`….read`), and the two that have no reading part of their own.
+        excess = sorted(scope for scope in granted if not scope.endswith((".read", "-read")) and scope not in _READING)
+        yield Probe("scopes", True, f"{len(granted)} granted", excess=tuple(excess))
+
     def _credentials(self) -> Probe | None:
         """The probe that fails when the token itself is refused; a missing scope proves that the token is good."""
         try:
@@ -517,11 +531,15 @@ class HubSpotSource:
 
     def _known_record(self, kind: Kind, known: dict[str, str]) -> str:
         self._properties(kind)
-        page = self.client.get(self.client.paths.objects(kind.name), {"limit": 1}, lambda _: None)
+        asked = {"properties": ",".join(kind.filled)} if kind.filled else {}
+        page = self.client.get(self.client.paths.objects(kind.name), {"limit": 1, **asked}, lambda _: None)
         results = page.get("results")
         if not isinstance(results, list) or not results:
             return "answers, and has no record"
         identity = record_id(results[0])
+        empty = [name for name in kind.filled if property_values(results[0]).get(name) in (None, "")]
+        if empty:
+            raise Flaw(MISSING_FIELD, f"{', '.join(empty)} of {kind.name} {identity} is empty{kind.empty_means}")
         same = {"propertyName": "hs_object_id", "operator": "EQ", "value": identity}
         if not self.client.count(kind.name, (same,)):
             raise TransientFailure(f"hubspot: the search does not find {kind.name} {identity}, which the list holds")
@@ -590,7 +608,8 @@ def _created_on(kind: Kind, item: Any) -> tuple[date | None, Decimal]:
     values = _values(item) or {}
     amount = values.get(kind.money[0]) if kind.money else None
     try:
-        day = moment(values.get(CREATED), CREATED).astimezone(UTC).date() if values.get(CREATED) else None
+        created = values.get(kind.created)
+        day = moment(created, kind.created).astimezone(UTC).date() if created else None
         return day, Decimal(amount) if amount else Decimal(0)
     except (Flaw, InvalidOperation):
         return None, Decimal(0)

@@ -143,7 +143,7 @@ class StageEntry:
 @dataclass(frozen=True, slots=True)
 class CrmDeal:
     """`stages` are in order of time; the last one is where the deal stands. `amount` in `currency`, None where nobody
-    filled it in. `invoice` is the ERP's number once the deal is won."""
+    filled it in. `invoice` is the ERP's number once the deal is won. `touched_at` is when each touch was."""
 
     id: int
     name: str
@@ -163,6 +163,7 @@ class CrmDeal:
     modified_at: datetime
     merged: tuple[int, ...] = ()
     archived_at: datetime | None = None
+    touched_at: tuple[datetime, ...] = ()
 
     @property
     def stage(self) -> str:
@@ -495,6 +496,7 @@ class _Telling:
             created_at=begun,
             modified_at=max(changes),
             merged=(_DEAL + (invoice.id - 70_000) * 10 + 5,) if invoice.id % 29 == 3 and merge_at <= self.clock else (),
+            touched_at=tuple(contacts),
         )
 
     def _doublet(self, deal: CrmDeal, invoice: B2bInvoice) -> CrmDeal | None:
@@ -577,6 +579,7 @@ class _Telling:
             created_at=begun,
             modified_at=max([passed[-1].at, *contacts[-1:]]),
             archived_at=removed if removed is not None and removed <= self.clock and lost else None,
+            touched_at=tuple(contacts),
         )
 
     # -- tickets --------------------------------------------------------------------------------------------

@@ -116,6 +116,8 @@ def promotions_from(first: date, last: date) -> tuple[Promotion, ...]:
         Promotion(_promotion_id(4), "code_free_shipping", "Free shipping", "SHIPFREE", 0, 0, first, None, 0.02, 1.0),
         Promotion(_promotion_id(5), "code_bxgy", "Cable with a charger", "CABLEGIFT", 0, 0, date(2025, 2, 1),
                   date(2025, 2, 28), 0.0, 1.0),
+        # Given to people who stay away, by hand; nobody in the story has used it.
+        Promotion(_promotion_id(6), "code_basic", "We miss you: 15 %", "COMEBACK15", 15, 0, first, None, 0.0, 1.0),
     ]  # fmt: skip
     calendar = (
         (1, 12, 10, "NEWYEAR", 15, 0.20, 1.08),

@@ -55,6 +55,8 @@ _THEMES = (
     "Japan launch 日本", "Long Beach 3PL move",
 )  # fmt: skip
 _STEPS = ("Design freeze", "Tooling & first samples", "Pilot run", "Launch", "Post-launch review")
+# Work does not end with a launch: the same steps come round for the next edition.
+_EDITIONS = 4
 _DIVISIONS = (
     "product_design", "app_development", "supply_chain", "design", "marketing", "sales", "customer_support",
 )  # fmt: skip
@@ -288,7 +290,9 @@ def _projects(company: Company, active: list[Variant]) -> list[Project]:
     for base in range(1, PROJECT_BASES + 1):
         division = _DIVISIONS[(base * 3 + base // 7) % len(_DIVISIONS)]
         start = FIRST_DAY - timedelta(days=_within(f"begin|{base}", 5, 95))
-        for number, step in enumerate(_STEPS, 1):
+        for number in range(1, _EDITIONS * len(_STEPS) + 1):
+            edition, place = divmod(number - 1, len(_STEPS))
+            step = _STEPS[place] if edition == 0 else f"{_STEPS[place]} (edition {edition + 1})"
             project = _project(company, active, base, number, step, division, start)
             start += timedelta(days=_within(f"gap|{base}|{number}", 25, 210))
             if project is not None:

@@ -5,24 +5,29 @@ Belongs here: names, types, what comes back unasked. Does not belong here: value
 
 from __future__ import annotations
 
-KINDS = ("contacts", "companies", "deals", "tickets")
+ACTIVITIES = ("emails", "calls")
+KINDS = ("contacts", "companies", "deals", "tickets", *ACTIVITIES)
 # The vendor's numbers of the kinds, which may stand in paths as well.
-TYPE_IDS = {"0-1": "contacts", "0-2": "companies", "0-3": "deals", "0-5": "tickets"}
+TYPE_IDS = {
+    "0-1": "contacts", "0-2": "companies", "0-3": "deals", "0-5": "tickets", "0-48": "calls", "0-49": "emails",
+}  # fmt: skip
 MODIFIED = {
     "contacts": "lastmodifieddate",
     "companies": "hs_lastmodifieddate",
     "deals": "hs_lastmodifieddate",
     "tickets": "hs_lastmodifieddate",
+    "emails": "hs_lastmodifieddate",
+    "calls": "hs_lastmodifieddate",
 }
+# Activities have their day of creation under HubSpot's own name alone.
+CREATED = {kind: "hs_createdate" if kind in ACTIVITIES else "createdate" for kind in KINDS}
 _EVERYWHERE = {
     "hs_object_id": "number",
-    "createdate": "datetime",
     "hs_createdate": "datetime",
     "hs_merged_object_ids": "enumeration",
     "hubspot_owner_id": "enumeration",
-    "notes_last_contacted": "datetime",
-    "num_contacted_notes": "number",
 }
+_OF_RECORDS = {"createdate": "datetime", "notes_last_contacted": "datetime", "num_contacted_notes": "number"}
 _OWN = {
     "contacts": {
         "firstname": "string", "lastname": "string", "email": "string", "phone": "string", "jobtitle": "string",
@@ -52,14 +57,30 @@ _OWN = {
         "time_to_close": "number", "time_to_first_agent_reply": "number", "shop_order_name": "string",
         "hs_lastmodifieddate": "datetime",
     },
+    "emails": {
+        "hs_timestamp": "datetime", "hs_email_direction": "enumeration", "hs_email_status": "enumeration",
+        "hs_email_subject": "string", "hs_email_text": "string", "hs_email_from_email": "string",
+        "hs_email_to_email": "string", "hs_email_thread_id": "string", "hs_lastmodifieddate": "datetime",
+    },
+    "calls": {
+        "hs_timestamp": "datetime", "hs_call_direction": "enumeration", "hs_call_status": "enumeration",
+        "hs_call_disposition": "enumeration", "hs_call_duration": "number", "hs_call_title": "string",
+        "hs_call_body": "string", "hs_call_to_number": "string", "hs_lastmodifieddate": "datetime",
+    },
 }  # fmt: skip
-PROPERTIES: dict[str, dict[str, str]] = {kind: {**_EVERYWHERE, **own} for kind, own in _OWN.items()}
+PROPERTIES: dict[str, dict[str, str]] = {
+    kind: {**_EVERYWHERE, **({} if kind in ACTIVITIES else _OF_RECORDS), **own} for kind, own in _OWN.items()
+}
+# What an e-mail says and to whom is kept from an app without the scope for it, in every answer.
+REDACTED = frozenset(name for name in _OWN["emails"] if name.startswith("hs_email_"))
 # What comes back when nothing is asked for. The id and the two times come in any case.
 UNASKED = {
     "contacts": ("firstname", "lastname", "email"),
     "companies": ("name", "domain"),
     "deals": ("dealname", "amount", "dealstage", "pipeline", "closedate"),
     "tickets": ("subject", "content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_priority", "hs_ticket_category"),
+    "emails": (),
+    "calls": (),
 }
 STAGE = {"deals": "dealstage", "tickets": "hs_pipeline_stage"}
 CUSTOM = frozenset({"erp_customer_id", "erp_invoice_number", "shop_order_name"})

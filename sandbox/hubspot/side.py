@@ -21,7 +21,7 @@ from sandbox.company import Company
 from sandbox.exchange import note
 from sandbox.faults import FaultPlan
 from sandbox.hooks import Clock
-from sandbox.hubspot.properties import CUSTOM, KINDS, MODIFIED, STAGE, TYPE_IDS, UNASKED
+from sandbox.hubspot.properties import CREATED, CUSTOM, KINDS, MODIFIED, REDACTED, STAGE, TYPE_IDS, UNASKED
 from sandbox.hubspot.search import MOST_RESULTS, SearchRefused, search
 from sandbox.hubspot.world import ASSOCIATION_TYPES, Item, World, stamp
 from sandbox.mutation import MutationRefused, required
@@ -33,17 +33,24 @@ _READ = {
     "companies": "crm.objects.companies.read",
     "deals": "crm.objects.deals.read",
     "tickets": "tickets",
+    # Activities come with the people they were had with.
+    "emails": "crm.objects.contacts.read",
+    "calls": "crm.objects.contacts.read",
 }
 _OWNERS = "crm.objects.owners.read"
-_ALL = frozenset({*_READ.values(), _OWNERS})
+_EMAIL_CONTENT = "sales-email-read"
+_ALL = frozenset({*_READ.values(), _OWNERS, _EMAIL_CONTENT})
 # Tokens and what they may do. Any other token is refused.
 TOKENS: dict[str, frozenset[str]] = {
     TOKEN: _ALL,
     "pat-na1-sandbox-no-tickets": _ALL - {"tickets"},
     "pat-na1-sandbox-no-owners": _ALL - {_OWNERS},
+    "pat-na1-sandbox-no-emails": _ALL - {_EMAIL_CONTENT},
     "pat-na1-sandbox-nothing": frozenset(),
+    "pat-na1-sandbox-writes": _ALL | {"crm.objects.deals.write", "content"},
 }
 _EXPIRED = "pat-na1-sandbox-expired"
+_TOKEN_INFO: dict[str, Any] = {"userId": 1, "hubId": 1, "appId": 1}
 VERSIONS = ("2026-03", "2026-09")
 LIST_LIMIT, LIST_WITH_HISTORY = 100, 50
 BATCH_LIMIT, BATCH_WITH_HISTORY, ASSOCIATIONS_LIMIT = 100, 50, 1000
@@ -80,6 +87,7 @@ class HubSpotSide(Side):
         self._recent: deque[float] = deque()
         self._searches: deque[float] = deque()
         self._today = 0
+        self._reads_emails = True
         self.associations_a_page = ASSOCIATIONS_A_PAGE
 
     @property
@@ -112,7 +120,21 @@ class HubSpotSide(Side):
                 found.append(Route(path, self._answering(api, rest, handler), methods=[method]))
             if api == "owners":
                 found.append(Route(f"{first}/{api}/", self._answering(api, rest, handler), methods=[method]))
+        found.append(Route("/oauth/v2/private-apps/get/access-token-info", self._token_info, methods=["POST"]))
         return found
+
+    async def _token_info(self, request: Request) -> Response:
+        """What a private app's token may do; asked with the token itself in the body."""
+        note(operation="token info")
+        try:
+            self._authorise(request)
+            granted = TOKENS.get(str((await _body(request) or {}).get("tokenKey")))
+            if granted is None:
+                raise HubSpotError(404, "OBJECT_NOT_FOUND", "No private app has this token")
+            status, answer = 200, _TOKEN_INFO | {"scopes": sorted(granted)}
+        except HubSpotError as error:
+            status, answer = error.status, error.body
+        return Response(orjson.dumps(answer), status, media_type="application/json;charset=utf-8")
 
     # Every request ----------------------------------------------------------------------------------------
 
@@ -129,6 +151,7 @@ class HubSpotSide(Side):
                 to_kind = _kind(request.path_params.get("to_kind"))
                 note(operation=f"{api} {kind or ''}{' search' if searching else ''}".strip())
                 self._permit(granted, api, kind, to_kind)
+                self._reads_emails = _EMAIL_CONTENT in granted
                 headers = self._pace(searching)
                 status, answer = handler(request, kind, await _body(request))
             except HubSpotError as error:
@@ -364,12 +387,13 @@ class HubSpotSide(Side):
 
     def _shown(self, item: Item, wanted: list[str], history: list[str]) -> dict[str, Any]:
         known = self.world.definitions[item.kind]
-        always = ("hs_object_id", "createdate", MODIFIED[item.kind])
+        always = ("hs_object_id", CREATED[item.kind], MODIFIED[item.kind])
+        hidden = frozenset() if self._reads_emails or item.kind != "emails" else REDACTED
         # A property that does not exist is left out without a word.
         names = [name for name in dict.fromkeys((*(wanted or UNASKED[item.kind]), *history, *always)) if name in known]
         told: dict[str, Any] = {
             "id": item.id,
-            "properties": {name: item.properties.get(name) for name in names},
+            "properties": {name: None if name in hidden else item.properties.get(name) for name in names},
             "createdAt": stamp(item.created),
             "updatedAt": stamp(item.updated),
             "archived": item.archived is not None,
@@ -455,7 +479,8 @@ def _kind(name: str | None) -> str | None:
     if name is None:
         return None
     name = TYPE_IDS.get(name, name)
-    plural = {"contact": "contacts", "company": "companies", "deal": "deals", "ticket": "tickets"}.get(name, name)
+    singular = {"company": "companies", **{kind[:-1]: kind for kind in KINDS if kind != "companies"}}
+    plural = singular.get(name, name)
     if plural not in KINDS:
         raise HubSpotError(400, "VALIDATION_ERROR", f"Unable to infer object type from: {name}")
     return plural

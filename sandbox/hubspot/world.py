@@ -14,8 +14,9 @@ from typing import Any
 
 from sandbox.company import Company
 from sandbox.company.crm import Crm, CrmCompany, CrmContact, CrmDeal, CrmTicket, StageEntry, build_crm
+from sandbox.company.outreach import LoggedCall, LoggedEmail, Outreach, build_outreach
 from sandbox.company.staff import BY_KEY, Employee
-from sandbox.hubspot.properties import KINDS, MODIFIED, PROPERTIES, STAGE
+from sandbox.hubspot.properties import ACTIVITIES, KINDS, MODIFIED, PROPERTIES, STAGE
 
 _STAGES: tuple[tuple[str, str, str, str], ...] = (
     ("inquiry", "appointmentscheduled", "New inquiry", "0.1"),
@@ -53,6 +54,23 @@ ASSOCIATION_TYPES: dict[tuple[str, str], tuple[tuple[int, str | None], ...]] = {
     ("contacts", "tickets"): ((15, None),),
     ("contacts", "companies"): ((1, "Primary"), (279, None)),
     ("companies", "contacts"): ((2, "Primary"), (280, None)),
+    ("emails", "contacts"): ((198, None),),
+    ("contacts", "emails"): ((197, None),),
+    ("emails", "deals"): ((210, None),),
+    ("deals", "emails"): ((209, None),),
+    ("calls", "contacts"): ((194, None),),
+    ("contacts", "calls"): ((193, None),),
+    ("calls", "deals"): ((206, None),),
+    ("deals", "calls"): ((205, None),),
+}
+# The outcomes of a call as every new account has them: the vendor knows them by these ids, not by name.
+CALL_OUTCOMES = {
+    "busy": "9d9162e7-6cf3-4944-bf63-4dff82258764",
+    "connected": "f240bbac-87c9-4f6e-bf70-924b57d47db7",
+    "live_message": "a4c4c377-d246-4b32-a13b-75a56a4cd0ff",
+    "voicemail": "b2cf5968-551e-4856-9783-52b3da59a7d0",
+    "no_answer": "73a0d17f-1163-4015-bdd5-ec830791da20",
+    "wrong_number": "17b47fee-58de-441e-a44c-c6300d46f273",
 }
 
 
@@ -84,6 +102,17 @@ class World:
         crm = company.part(build_crm)
         self.owners = [_owner(person, company) for person in crm.owners]
         self._fill(crm)
+        self._log(company.part(build_outreach))
+
+    def _log(self, outreach: Outreach) -> None:
+        for kind, logged in (("emails", outreach.emails), ("calls", outreach.calls)):
+            for each in logged:
+                values = _email(each) if isinstance(each, LoggedEmail) else _call(each)
+                item = self._keep(kind, each, values)
+                if each.contact_id is not None:
+                    self.associate(kind, item.id, "contacts", str(each.contact_id))
+                if each.deal_id is not None:
+                    self.associate(kind, item.id, "deals", str(each.deal_id))
 
     def _fill(self, crm: Crm) -> None:
         for company in crm.companies:
@@ -108,7 +137,10 @@ class World:
                 self.associate("tickets", item.id, "contacts", str(ticket.contact_id))
 
     def _keep(
-        self, kind: str, told: CrmCompany | CrmContact | CrmDeal | CrmTicket, values: dict[str, str | None]
+        self,
+        kind: str,
+        told: CrmCompany | CrmContact | CrmDeal | CrmTicket | LoggedEmail | LoggedCall,
+        values: dict[str, str | None],
     ) -> Item:
         item = Item(kind, str(told.id), values, told.created_at, told.modified_at, archived=told.archived_at)
         merged: tuple[int, ...] = getattr(told, "merged", ())
@@ -126,7 +158,8 @@ class World:
 
     def _stamp(self, item: Item) -> None:
         item.properties["hs_object_id"] = item.id
-        item.properties["createdate"] = item.properties.get("createdate") or stamp(item.created)
+        if item.kind not in ACTIVITIES:
+            item.properties["createdate"] = item.properties.get("createdate") or stamp(item.created)
         item.properties["hs_createdate"] = stamp(item.created)
         for name in {MODIFIED[item.kind], "hs_lastmodifieddate"}:
             item.properties[name] = stamp(item.updated)
@@ -384,6 +417,33 @@ def _ticket(ticket: CrmTicket) -> dict[str, str | None]:
         "time_to_close": _milliseconds(ticket.created_at, closed),
         "time_to_first_agent_reply": _milliseconds(ticket.created_at, reply),
         "shop_order_name": ticket.order,
+    }
+
+
+def _email(email: LoggedEmail) -> dict[str, str | None]:
+    return {
+        "hs_timestamp": stamp(email.at),
+        "hs_email_direction": "INCOMING_EMAIL" if email.incoming else "EMAIL",
+        "hs_email_status": email.status.upper(),
+        "hs_email_subject": email.subject,
+        "hs_email_text": f"{email.subject}\n\nBest regards",
+        "hs_email_from_email": "somebody@mail.example" if email.incoming else f"{email.owner}@northbeam.example",
+        "hs_email_to_email": "somebody@mail.example",
+        "hs_email_thread_id": str(email.thread),
+        "hubspot_owner_id": _owned(email.owner),
+    }
+
+
+def _call(call: LoggedCall) -> dict[str, str | None]:
+    return {
+        "hs_timestamp": stamp(call.at),
+        "hs_call_direction": "INBOUND" if call.incoming else "OUTBOUND",
+        "hs_call_status": "COMPLETED",
+        "hs_call_disposition": CALL_OUTCOMES[call.outcome] if call.outcome else None,
+        "hs_call_duration": _text(call.milliseconds),
+        "hs_call_title": "Call",
+        "hs_call_to_number": "+1 555 0100",
+        "hubspot_owner_id": _owned(call.owner),
     }
 
 

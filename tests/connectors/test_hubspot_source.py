@@ -638,6 +638,16 @@ def test_probe_tells_what_to_do(world: World) -> None:
     assert {name for probe in failed for name in probe.streams} == {
         "tickets", "stage_history", "associations", "pipelines",
     }  # fmt: skip
+    # HubSpot hands out e-mails without what they are to an app that may not read them; that is told, not landed.
+    sealed = hubspot.connect(
+        world.settings.model_copy(update={"hubspot_token": SecretStr("pat-na1-sandbox-no-emails")})
+    )
+    assert sealed is not None
+    sealed.http.sleep = lambda _: None
+    (refused,) = [probe for probe in sealed.probe() if not probe.ok]
+    assert (refused.endpoint, refused.streams) == ("emails", ("emails",)) and "sales-email-read" in refused.said
+    landed = read(sealed, "emails")
+    assert not landed.payloads and {each.reason for each in landed.rejected} == {"missing_field"}
     wrong = hubspot.connect(world.settings.model_copy(update={"hubspot_token": SecretStr("pat-wrong")}))
     assert wrong is not None
     (only,) = wrong.probe()

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.company import Company
 from sandbox.company.crm import Crm, build_crm
+from sandbox.company.outreach import build_outreach
 from tests.connectors.conftest import NOW
 from tests.warehouse.dbt_warehouse import DbtWarehouse
 
@@ -47,6 +48,23 @@ def test_a_won_deal_has_the_amount_of_its_invoice(staged: DbtWarehouse, company:
     }
     assert different == planted and planted
     assert len(amounts) > 20
+
+
+def test_emails_and_calls_are_those_of_the_company(staged: DbtWarehouse, company: Company) -> None:
+    told = company.part(build_outreach)
+    emails = [each for each in told.emails if each.archived_at is None]
+    assert dict(staged.rows("select direction, count(*) from staging.stg_hubspot__emails group by 1")) == {
+        "EMAIL": sum(not each.incoming for each in emails),
+        "INCOMING_EMAIL": sum(each.incoming for each in emails),
+    }
+    assert staged.one("select count(*) from staging.stg_hubspot__calls where outcome_id is null") == sum(
+        each.outcome is None for each in told.calls
+    )
+    seconds = sum(Decimal(each.milliseconds or 0) for each in told.calls) / 1000
+    assert staged.one("select sum(duration_seconds) from staging.stg_hubspot__calls") == seconds
+    # What was written and to whom is not even landed.
+    landed = staged.rows("select distinct jsonb_object_keys(payload -> 'properties') from raw_hubspot.emails")
+    assert not {name for (name,) in landed} & {"hs_email_subject", "hs_email_text", "hs_email_to_email"}
 
 
 def test_stages_follow_each_other_and_have_names(staged: DbtWarehouse, crm: Crm) -> None:

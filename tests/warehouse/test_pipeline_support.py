@@ -11,6 +11,8 @@ import pytest
 
 from sandbox.company import Company
 from sandbox.company.crm import OPEN_STAGES, Crm, CrmDeal
+from sandbox.company.outreach import build_outreach
+from sandbox.hubspot.world import owner_id
 from tests.connectors.conftest import NOW
 from tests.warehouse.dbt_warehouse import DbtWarehouse
 
@@ -99,6 +101,61 @@ def test_deals_that_lack_something_are_counted(warehouse: DbtWarehouse, crm: Crm
         last = max(at for at in (deal.last_contact_at, deal.stages[-1].at, deal.created_at) if at is not None)
         stale += deal.stage in OPEN_STAGES and (day_of(NOW) - day_of(last)).days >= 7
     assert warehouse.one(value.format("stale_deals")) == stale > 0
+
+
+def test_open_deals_are_called_by_their_company_and_say_what_is_wrong(warehouse: DbtWarehouse, crm: Crm) -> None:
+    companies = {company.id: company.name for company in crm.companies if company.archived_at is None}
+    opened = {str(deal.id): deal for deal in living(crm) if deal.stage in OPEN_STAGES}
+    rows = warehouse.rows(
+        "select deal_id, deal, is_closing_this_week, is_at_risk, days_inactive, weighted_amount"
+        " from marts.fct_deals_open"
+    )
+    assert {row[0] for row in rows} == set(opened)
+    thursday = day_of(NOW)
+    for identity, name, closing, at_risk, inactive, weighted in rows:
+        deal = opened[identity]
+        assert name == companies.get(deal.company_id or 0, f"Deal {identity}")
+        due = None if deal.close_at is None else day_of(deal.close_at)
+        assert closing == (due is not None and thursday <= due <= thursday + timedelta(days=3))
+        if inactive >= 14 or (due is not None and due < thursday):
+            assert at_risk
+        assert (weighted == 0) == (deal.amount is None)
+
+
+def test_outreach_is_what_people_wrote_and_said(warehouse: DbtWarehouse, company: Company) -> None:
+    told = company.part(build_outreach)
+    wednesday = day_of(NOW) - timedelta(days=1)
+    people = {each.owner for each in told.emails} | {each.owner for each in told.calls}
+    rows = {
+        row[0]: row[1:]
+        for row in warehouse.rows(
+            "select owner_id, emails_sent, emails_bounced, replies, calls_made, calls_reached"
+            " from marts.fct_outreach_daily where date = %s",
+            wednesday,
+        )
+    }
+    for person in people:
+        sent = [each for each in told.emails if each.owner == person and day_of(each.at) == wednesday]
+        sent = [each for each in sent if each.archived_at is None]
+        calls = [each for each in told.calls if each.owner == person and day_of(each.at) == wednesday]
+        expected = (
+            sum(not each.incoming and each.status == "sent" for each in sent),
+            sum(each.status == "bounced" for each in sent),
+            sum(each.incoming for each in sent),
+            sum(not each.incoming for each in calls),
+            sum(not each.incoming and each.outcome == "connected" for each in calls),
+        )
+        assert rows.get("none" if person is None else owner_id(person), (0,) * 5) == expected, person
+    assert any(sum(row) for row in rows.values())
+
+
+def test_velocity_waits_for_a_quarter_of_closed_deals(warehouse: DbtWarehouse, crm: Crm) -> None:
+    first = min(deal.close_at for deal in living(crm) if deal.stage in ("won", "lost") and deal.close_at is not None)
+    days = warehouse.rows("select min(date), count(*) from marts.fct_pipeline_velocity_daily")
+    if (day_of(NOW) - day_of(first)).days < 89:
+        assert days == [(None, 0)]
+    else:
+        assert days[0][0] >= day_of(first) + timedelta(days=89)
 
 
 def test_a_stage_converts_what_was_taken_further(warehouse: DbtWarehouse) -> None:

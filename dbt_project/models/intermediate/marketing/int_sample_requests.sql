@@ -24,6 +24,7 @@ select
     requests.sku,
     requests.quantity,
     requests.status,
+    split_part(requests.owner_name, ' ', 1) as owner,
     requests.owner_email is null and requests.owner_name is null as is_unowned,
     requests.asked_on as requested_on,
     requests.due_on,

@@ -28,5 +28,12 @@ select
     case when items.publish_at < {{ as_of() }} then {{ as_of_day() }} - items.publish_day end as days_overdue,
     items.owner_email is null and items.owner_name is null as is_unowned,
     items.publish_day is null as is_undated,
+    split_part(items.owner_name, ' ', 1) as owner,
+    -- The first thing that is wrong with it.
+    case
+        when items.publish_at < {{ as_of() }} then 'overdue'
+        when items.owner_email is null and items.owner_name is null then 'unowned'
+        when items.publish_day is null then 'undated'
+    end as needs,
     items.created_at
 from items

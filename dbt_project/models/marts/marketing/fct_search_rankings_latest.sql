@@ -24,7 +24,18 @@ select
     before.search_position as previous_position,
     before.counted_position - latest.counted_position as places_gained,
     latest.is_top and not before.is_top as has_entered_top10,
-    before.is_top and not latest.is_top as has_left_top10
+    before.is_top and not latest.is_top as has_left_top10,
+    coalesce(
+        latest.is_top <> before.is_top
+        or abs(before.counted_position - latest.counted_position) >= {{ threshold('search_move_places', 5) }},
+        false
+    ) as is_move,
+    case
+        when latest.is_top and not before.is_top then 'into the first ten'
+        when before.is_top and not latest.is_top then 'out of the first ten'
+        when before.counted_position > latest.counted_position then 'up'
+        when before.counted_position < latest.counted_position then 'down'
+    end as movement
 from latest
 left join lateral (
     select spans.*

@@ -1,0 +1,1 @@
+{{ daily_sum('fct_outreach_daily', 'replies') }}

@@ -1,0 +1,1 @@
+{{ daily_ratio('fct_outreach_daily', 'daily.replies', 'daily.emails_sent') }}
