@@ -13,19 +13,25 @@ from importlib import import_module
 import click
 
 from ops_platform.failures import OpsError
+from ops_platform.redaction import redact_process
 
 # The modules of this package and what each declares.
 _FAMILIES = {
-    "stack": ("demo", "up", "down", "status", "listen"),
+    "stack": ("demo", "up", "down", "status", "listen", "service", "web"),
     "sources": ("doctor", "sync", "quarantine", "schema", "reconcile"),
     "jobs": ("run", "pulse", "receipts"),
+    "job": ("job",),
     "warehouse": ("metric", "dbt"),
     "watch": ("watch", "detect", "explain"),
     "alert": ("alert",),
     "action": ("action",),
     "approval": ("approval",),
+    "outbox": ("outbox",),
+    "inbox": ("inbox",),
     "documents": ("replay", "trace"),
     "costs": ("costs",),
+    "playbook": ("playbook",),
+    "operations": ("backup", "restore", "bot", "selfcheck", "upgrade", "rollback", "move"),
 }
 _FAMILY_OF = {command: family for family, commands in _FAMILIES.items() for command in commands}
 
@@ -51,7 +57,9 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The entry point: our own failures are one line on standard error, never a traceback."""
+    """The entry point: our own failures are one line on standard error, never a traceback, and nothing that is logged
+    or fails holds a credential."""
+    redact_process()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as error:

@@ -48,14 +48,16 @@ def inbox_here() -> Inbox:
     return inbox_of(get_fleet(), None if settings.slack_bot_token is None else partial(channel_id, settings))
 
 
-def _prepared() -> Inbox:
+def prepared() -> Inbox:
+    """The inbox, once the database is there."""
     from ops_platform.commands.prepare import prepare_database
 
     prepare_database()
     return inbox_here()
 
 
-def _who(inbox: Inbox, called: str | None) -> Person:
+def who(inbox: Inbox, called: str | None) -> Person:
+    """Who types."""
     from ops_platform.approvals.standing import person_at_terminal
 
     # Who became root for a moment is still who he was.
@@ -71,7 +73,7 @@ def show_list(*, everything: bool, limit: int, as_json: bool) -> int:
     from ops_platform.approvals import store
     from ops_platform.database import connect
 
-    inbox = _prepared()
+    inbox = prepared()
     with connect() as connection:
         inbox.expire_due(connection, clock.now())
         connection.commit()
@@ -101,7 +103,7 @@ def show_one(number: int, *, version: int | None, as_json: bool) -> int:
     from ops_platform.database import connect
     from ops_platform.documents import terminal
 
-    inbox = _prepared()
+    inbox = prepared()
     with connect() as connection:
         inbox.expire_due(connection, clock.now())
         connection.commit()
@@ -164,8 +166,8 @@ def decide(
     from ops_platform.approvals import store
     from ops_platform.database import connect
 
-    inbox = _prepared()
-    given: dict[str, Any] = {"person": _who(inbox, called), "key": key or f"cli:{uuid.uuid4()}", "now": clock.now()}
+    inbox = prepared()
+    given: dict[str, Any] = {"person": who(inbox, called), "key": key or f"cli:{uuid.uuid4()}", "now": clock.now()}
     if what in ("approve", "reject"):
         with connect() as connection:
             approval = store.load(connection, number)
@@ -174,7 +176,7 @@ def decide(
         given["words"] = words
     with connect() as connection:
         done: Done = getattr(inbox, what)(connection, number, **given)
-    return _finish(inbox, done, as_json)
+    return finish(inbox, done, as_json)
 
 
 def edit(
@@ -191,7 +193,7 @@ def edit(
     from ops_platform.approvals import store
     from ops_platform.database import connect
 
-    inbox = _prepared()
+    inbox = prepared()
     with connect() as connection:
         approval = store.load(connection, number)
         present = inbox.subjects.of(approval.kind).texts(connection, approval.payload)
@@ -206,10 +208,10 @@ def edit(
         given = from_text(written)
     with connect() as connection:
         done = inbox.edit(
-            connection, number, shown=approval.payload_hash, texts=given, person=_who(inbox, called),
+            connection, number, shown=approval.payload_hash, texts=given, person=who(inbox, called),
             key=key or f"cli:{uuid.uuid4()}", now=clock.now(),
         )  # fmt: skip
-    return _finish(inbox, done, as_json)
+    return finish(inbox, done, as_json)
 
 
 def _given(texts: tuple[str, ...], file: Path | None) -> dict[str, str] | None:
@@ -272,13 +274,17 @@ def _exactly(approval: Approval, shown: str | None) -> str:
     return approval.payload_hash
 
 
-def _finish(inbox: Inbox, done: Done, as_json: bool) -> int:
+def finish(inbox: Inbox, done: Done, as_json: bool) -> int:
     """Do what was approved, bring messages up to date, say what came of it."""
     from ops_platform.approvals import store
     from ops_platform.approvals.execution import execute_approved
     from ops_platform.database import connect
 
     executed = [one for one in execute_approved(connect, inbox, clock.now()) if one.approval_id == done.approval.id]
+    if any(one.state == "sent" for one in executed) and done.approval.kind == "campaign":
+        from ops_platform.commands.inbox import hand_over_now
+
+        hand_over_now(inbox)
     _to_slack(inbox)
     with connect() as connection:
         approval = store.load(connection, done.approval.id)
@@ -300,15 +306,14 @@ def _to_slack(inbox: Inbox) -> None:
     from ops_platform.database import connect
     from ops_platform.delivery import deliver
     from ops_platform.failures import OpsError
+    from resources.posters import posters_of
     from resources.slack_posting import SlackPoster
 
     settings = get_settings()
-    if settings.slack_bot_token is None:
-        return
     try:
-        poster = SlackPoster.from_settings(settings)
-        deliver(connect, poster, limit=20)
-        show_standing(connect, poster, inbox)
+        deliver(connect, posters_of(settings, connect), limit=20)
+        if settings.slack_bot_token is not None:
+            show_standing(connect, SlackPoster.from_settings(settings), inbox)
     except OpsError as error:
         click.secho(f"· the channel is told later: {error}", fg="yellow", err=True)
 

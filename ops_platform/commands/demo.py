@@ -28,6 +28,8 @@ from ops_platform.failures import ConfigurationError, OpsError
 from ops_platform.settings import PROJECT_ROOT, get_settings, reset_settings
 
 COMPANY_CLOCK = "2026-11-20T06:00:00-05:00"
+# After the pulse, on the same figures: the day in review, and the pack of the month that ended, put up for review.
+ALSO_MADE = {"narrative_daily": "the day in review", "board_pack": "board pack: slides, PDF, workbook → review"}
 SEED = 7
 SANDBOX_START_SECONDS = 120
 VENDOR_PREFIXES = ("SHOPIFY_", "NETSUITE_", "SLACK_", "ANTHROPIC_", "HUBSPOT_", "AIRTABLE_", "KLAVIYO_", "GITHUB_",
@@ -146,8 +148,10 @@ def _names_in(path: Path) -> list[str]:
     return [line.split("=", 1)[0].strip() for line in path.read_text(encoding="utf-8").splitlines() if "=" in line]
 
 
-def demo(orders: Path | None, *, as_json: bool) -> int:
-    """Run the cycle and show what a person would see. Returns the exit code."""
+def demo(orders: Path | None, *, pulse_only: bool = False, as_json: bool) -> int:
+    """Run the cycle and show what a person would see; with `pulse_only` nothing but the morning's pulse is made.
+
+    Returns the exit code."""
     began = time.monotonic()
     steps = Steps()
     from ops_platform import progress
@@ -170,9 +174,11 @@ def demo(orders: Path | None, *, as_json: bool) -> int:
             before = len(_posts(url))
             with steps.step("job ops_pulse: sync → dbt → evidence → pulse → Slack"):
                 outcome = run_job("ops_pulse")
-            return _show(
-                scenario, url, outcome.run_id, outcome.failures, outcome.failed_checks, began, before, as_json=as_json
-            )
+            failures = outcome.failures
+            for name in () if pulse_only else ALSO_MADE:
+                with steps.step(f"job {name}: {ALSO_MADE[name]}"):
+                    failures += run_job(name, collects=False).failures
+            return _show(scenario, url, outcome.run_id, failures, outcome.failed_checks, began, before, as_json=as_json)
         finally:
             running.__exit__(None, None, None)
 
@@ -207,10 +213,11 @@ def _show(
     *,
     as_json: bool,
 ) -> int:
-    from ops_platform.commands.pulse import delivered_pulse, pulse_files, render_terminal
+    from ops_platform.commands.pulse import delivered_pulse, newest_files, render_terminal
 
     pulse = delivered_pulse()
     posts = _posts(url)
+    files = [path for name in ("ops_pulse", *ALSO_MADE) for path in newest_files(name)]
     if as_json:
         click.echo(
             json.dumps(
@@ -218,7 +225,7 @@ def _show(
                     "run_id": run_id, "succeeded": not failures, "failures": list(failures),
                     "failed_checks": list(failed_checks),
                     "slack_messages": len(posts), "posted_now": len(posts) - before,
-                    "files": [str(path) for path in pulse_files()], "seconds": round(time.monotonic() - began, 1),
+                    "files": [str(path) for path in files], "seconds": round(time.monotonic() - began, 1),
                 }
             )
         )  # fmt: skip
@@ -238,8 +245,10 @@ def _show(
             f"({len(posts)} message(s) there in all)."
         )
     click.echo(f"Written by {pulse.writer}. Files:")
-    for path in pulse_files():
+    for path in files:
         click.echo(f"  {_relative(path)}")
+    if any(path.suffix == ".pptx" for path in files):
+        click.echo("The board pack waits for a decision: OPS_HOME=" + _relative(scenario.home) + " ops approval list")
     if failed_checks:
         click.secho(f"Checks that did not pass ({len(failed_checks)}): {', '.join(failed_checks[:6])}", fg="yellow")
     click.echo(f"Done in {time.monotonic() - began:.0f} s. Lineage: OPS_HOME={_relative(scenario.home)} make up")

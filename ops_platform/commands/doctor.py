@@ -19,8 +19,10 @@ from typing import Any
 
 import click
 
-from ops_platform.commands.status import Finding, show
+from ops_platform.commands.doctor_credentials import credential_findings
+from ops_platform.commands.findings import Finding, show
 from ops_platform.failures import OpsError
+from ops_platform.fleet import get_fleet
 from ops_platform.ingestion.contract import Probe, VendorSource
 from ops_platform.settings import PROJECT_ROOT, Settings, get_settings
 
@@ -42,13 +44,20 @@ def doctor(*, vendors: Sequence[str] = (), as_json: bool, seconds: float = SECON
     findings: list[Finding] = []
     if not vendors:
         findings += _surroundings()
+        findings += credential_findings(get_settings())
         findings += list(_database())
         if any(finding.subject == "database" and finding.state == "failed" for finding in findings):
             return show(findings, as_json=as_json)
         findings += _dbt()
     findings += vendor_findings(list(vendors or VENDORS), seconds)
     if not vendors:
-        findings += [_slack_posting(), *buttons_findings(get_settings(), seconds), _writer()]
+        findings += [
+            _slack_posting(),
+            *buttons_findings(get_settings(), seconds),
+            email_finding(get_settings()),
+            drafts_finding(get_settings()),
+            _writer(),
+        ]
     return show(findings, as_json=as_json)
 
 
@@ -146,6 +155,44 @@ def _slack_posting() -> Finding:
     return Finding("delivery", "slack", "ok", f"executive channel {settings.slack_channel_executive}")
 
 
+def email_finding(settings: Settings) -> Finding:
+    """The mail server tried: connected, encrypted, logged in, sending as our address; nothing is sent."""
+    from resources.email import EmailPoster, MailServer
+
+    lists = sum(bool(addresses) for addresses in get_fleet().delivery.lists.values())
+    guide = "see docs/connect/email.md"
+    began = time.monotonic()
+    try:
+        server = MailServer.from_settings(settings)
+        if server is None:
+            lost = f"no SMTP_URL: {lists} lists of addresses get nothing" if lists else "no SMTP_URL"
+            return Finding("delivery", "e-mail", "not connected", lost, guide)
+        said = EmailPoster(server, lambda files: [], timeout=15.0).identity()
+    except OpsError as error:
+        return Finding("delivery", "e-mail", "failed", str(error), guide)
+    return Finding("delivery", "e-mail", "ok", said, seconds=round(time.monotonic() - began, 3))
+
+
+def drafts_finding(settings: Settings) -> Finding:
+    """The key that makes drafts of approved campaigns, tried: its sender and templates asked for; nothing is made."""
+    from resources.klaviyo import drafts
+
+    guide = "see docs/connect/klaviyo.md"
+    began = time.monotonic()
+    try:
+        drafter = drafts.connect(settings)
+        if drafter is None:
+            lost = "no KLAVIYO_DRAFTS_API_KEY: approved campaigns wait"
+            return Finding("delivery", "campaign drafts", "not connected", lost, guide)
+        try:
+            said = drafter.identity()
+        finally:
+            drafter.close()
+    except OpsError as error:
+        return Finding("delivery", "campaign drafts", "failed", str(error), guide)
+    return Finding("delivery", "campaign drafts", "ok", said, seconds=round(time.monotonic() - began, 3))
+
+
 def buttons_findings(settings: Settings, seconds: float) -> list[Finding]:
     """The two ways by which presses of buttons arrive: Socket Mode tried at Slack, the signing secret looked at (what
     it signs only Slack can show)."""
@@ -196,7 +243,11 @@ def _signing_secret(secret: str, port: int) -> Finding:
 
 
 def _writer() -> Finding:
-    claude = get_settings().anthropic_api_key is not None
+    key = get_settings().anthropic_api_key
+    if key is not None and key.get_secret_value().startswith("sk-ant-admin"):
+        advice = "make a plain key in a workspace of its own, with a spending limit, and revoke this one"
+        return Finding("writer", "", "warning", "ANTHROPIC_API_KEY is an admin key of the organisation", advice)
+    claude = key is not None
     return Finding("writer", "", "ok", "Claude" if claude else "rules (no ANTHROPIC_API_KEY)")
 
 
@@ -301,6 +352,10 @@ class _Asking:
                 self.vendor, "probe", "failed", "the client's probe yields no Probe", "a fault of this client"
             )
         streams = tuple(probe.streams)
+        if probe.ok and probe.excess:
+            detail = f"{probe.said}; may do more than is needed: {', '.join(probe.excess)}"
+            advice = probe.remedy or f"take that away: {_guide(self.vendor)} names the least"
+            return Finding(self.vendor, probe.endpoint, "warning", detail, advice, seconds=round(seconds, 3))
         if probe.ok:
             return Finding(
                 self.vendor, probe.endpoint, "ok", probe.said, probe.remedy, streams, seconds=round(seconds, 3)

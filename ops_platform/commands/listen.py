@@ -1,4 +1,4 @@
-"""`ops listen`: the process that takes presses of buttons, under alerts and under requests for approval.
+"""`ops listen`: the process that takes presses of buttons, and requests of schedulers to start a playbook.
 
 Belongs here: putting the listeners, the desk and the machine's actions together, and their life. Does not belong here:
 Slack's protocol (`resources/slack_interactions.py`), what a press does (`ops_platform.alerts` and `.approvals`).
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from ops_platform.alerts.presses import Settled
     from ops_platform.approvals.inbox import Inbox
-    from ops_platform.delivery import DeliveryPolicy
+    from ops_platform.delivery import DeliveryPolicy, Posters
+    from resources.playbook_trigger import TriggerListener
     from resources.slack_interactions import Desk, HttpListener, SocketListener
     from resources.slack_posting import SlackPoster
 
@@ -43,19 +44,24 @@ Connect = Callable[[], "psycopg.Connection[Any]"]
 def listen(*, port: int | None, socket_mode: bool | None) -> int:
     """Listen until a signal. Raises `ConfigurationError` when there is nothing to listen to."""
     from ops_platform.commands.prepare import prepare_database
+    from ops_platform.commands.trigger import listener_of
     from ops_platform.database import connect
     from resources.slack_posting import SlackPoster
 
     settings = get_settings()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    triggers = listener_of(settings)
+    if triggers is not None and not _presses_wanted(settings):
+        return _listen_for_triggers(triggers)
     poster = SlackPoster.from_settings(settings)
     prepare_database()
     desk, inbox = desk_of(settings, poster, connect), company_inbox(settings)
     http, socket = listeners_of(settings, desk, port=port, socket_mode=socket_mode)
-    stopping = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopping.set())
+    stopping = _until_stopped()
     desk.start()
+    if triggers is not None:
+        triggers.start()
+        click.echo(f"triggers of playbooks: {triggers.url} (this machine only)")
     if http is not None:
         http.start()
         click.echo(f"signed HTTP: {http.url} (this machine only; a proxy with a certificate stands before it)")
@@ -68,14 +74,40 @@ def listen(*, port: int | None, socket_mode: bool | None) -> int:
             if socket is not None and socket.failed and http is None:
                 raise ConfigurationError(socket.failed)
     finally:
-        for part in (socket, http, desk):
+        for part in (socket, http, triggers, desk):
             if part is not None:
                 part.stop()
     return 0
 
 
+def _listen_for_triggers(triggers: TriggerListener) -> int:
+    """Where there is no Slack to listen to."""
+    from ops_platform.commands.prepare import prepare_database
+
+    prepare_database()
+    stopping = _until_stopped()
+    triggers.start()
+    click.echo(f"triggers of playbooks: {triggers.url} (this machine only)")
+    try:
+        stopping.wait()
+    finally:
+        triggers.stop()
+    return 0
+
+
+def _until_stopped() -> threading.Event:
+    stopping = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopping.set())
+    return stopping
+
+
 def wanted(settings: Settings) -> bool:
     """True where there is something to listen to: what decides whether `ops up` runs it."""
+    return settings.cron_secret is not None or _presses_wanted(settings)
+
+
+def _presses_wanted(settings: Settings) -> bool:
     return settings.slack_bot_token is not None and (
         settings.slack_app_token is not None or settings.slack_signing_secret is not None
     )
@@ -90,6 +122,7 @@ def desk_of(settings: Settings, poster: SlackPoster, connect: Connect) -> Desk:
     from ops_platform.approvals.pressed import PressedApprovals
     from ops_platform.fleet import get_fleet
     from ops_platform.fleet.profile import company_profile
+    from resources.posters import posters_of
     from resources.slack_interactions import Desk, SlackPeople, answer_privately
 
     fleet = get_fleet()
@@ -102,7 +135,7 @@ def desk_of(settings: Settings, poster: SlackPoster, connect: Connect) -> Desk:
         people=SlackPeople(poster.ask, frozenset(name.strip() for name in names if name.strip())),
         now=clock.now,
         answer=partial(answer_privately, base_url=settings.slack_base_url),
-        after=partial(after_press, poster=poster, connect=connect, inbox=inbox),
+        after=partial(after_press, poster=poster, connect=connect, inbox=inbox, posters=posters_of(settings, connect)),
     )
 
 
@@ -134,11 +167,12 @@ def after_press(
     poster: SlackPoster,
     connect: Connect,
     inbox: Inbox | None = None,
+    posters: Posters | None = None,
     today: Callable[[], date] | None = None,
     policy: DeliveryPolicy | None = None,
 ) -> None:
     """Do what a press approved, show the message as it stands now, and deliver what the press put in the outbox.
-    `today` is the company's day, by default the clock's."""
+    `posters` deliver, by default `poster` alone; `today` is the company's day, by default the clock's."""
     from ops_platform.delivery import deliver
 
     if settled.state != "done":
@@ -148,7 +182,7 @@ def after_press(
             do_approved(poster, connect, inbox, settled.press.number)
     else:
         show(poster, connect, settled.press.number, (today or _today)())
-    deliver(connect, poster, limit=10, policy=policy)
+    deliver(connect, posters or poster, limit=10, policy=policy)
 
 
 def _show_all(poster: SlackPoster, connect: Connect, inbox: Inbox) -> None:
@@ -177,7 +211,25 @@ def do_approved(poster: SlackPoster, connect: Connect, inbox: Inbox, number: int
     with connect() as connection:
         inbox.expire_due(connection, clock.now())
     execute_approved(connect, inbox, clock.now())
+    _hand_over(connect, inbox)
     show_standing(connect, poster, inbox, approval_id=number)
+
+
+def _hand_over(connect: Connect, inbox: Inbox) -> None:
+    """Make the drafts of approved campaigns. Nothing is asked of the vendor where none is due."""
+    from ops_platform.approvals.campaign_handover import due, hand_over
+
+    with connect() as connection:
+        if not due(connection, clock.now()):
+            return
+    from resources.klaviyo import drafts
+
+    drafter = drafts.connect(get_settings())
+    try:
+        hand_over(connect, drafter, inbox, clock.now())
+    finally:
+        if drafter is not None:
+            drafter.close()
 
 
 def show(poster: SlackPoster, connect: Connect, alert_id: int | None, today: date) -> None:

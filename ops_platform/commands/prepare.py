@@ -64,7 +64,10 @@ def prepare_dagster() -> None:
     from ops_platform.database import DAGSTER, database_url
 
     home = get_settings().dagster_home
-    home.mkdir(parents=True, exist_ok=True)
+    # What runs print goes through here before it is cleaned of credentials.
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.chmod(0o700)
+    os.environ["OPS_COMPUTE_LOGS"] = str(home / "storage")
     shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
     # A dbt build is hundreds of events; storing them one by one would cost as much as the build.
@@ -73,6 +76,9 @@ def prepare_dagster() -> None:
 
 
 def prepare() -> None:
-    """Everything a run needs."""
+    """Everything a run needs. Raises `ConfigurationError` on a home that was moved to another server."""
+    from ops_platform.commands.move import refuse_if_moved
+
+    refuse_if_moved(get_settings())
     prepare_database()
     prepare_dagster()

@@ -44,10 +44,10 @@ def delivered_pulse() -> StoredPulse | None:
     return StoredPulse(Document.from_json(row[0]), row[1], row[2], row[3])
 
 
-def pulse_files() -> list[Path]:
-    """The files of the newest pulse, newest period first."""
+def newest_files(name: str) -> list[Path]:
+    """The files of the newest document of job `name`."""
     folder = get_settings().ops_home / "documents"
-    newest = sorted(folder.glob(f"{KIND}-*.md"))[-1:]
+    newest = sorted(folder.glob(f"{name}-*.md"))[-1:]
     return [path for stem in newest for path in sorted(folder.glob(f"{stem.stem}.*"))]
 
 

@@ -11,12 +11,16 @@ import os
 import warnings
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from ops_platform import clock
 from ops_platform.evidence.spans import last_complete, span_of, tier_of
 from ops_platform.failures import ConfigurationError
 from ops_platform.fleet import Fleet, get_fleet
-from ops_platform.settings import get_settings
+from ops_platform.settings import get_settings, reset_settings
+
+if TYPE_CHECKING:
+    from dagster import AssetKey, JobDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,10 @@ class RunOutcome:
     failed_checks: tuple[str, ...]
 
 
-def run_job(name: str, day: date | None = None) -> RunOutcome:
+def run_job(name: str, day: date | None = None, *, collects: bool = True) -> RunOutcome:
     """Run a job of `fleet.yaml` now, in this process; it shows in the Dagster UI like any other run. A job of one
-    period a run is run for the newest that is over, or the one `day` is in.
+    period a run is run for the newest that is over, or the one `day` is in. Without `collects` it makes its document
+    of what is there: another job has just brought it up to date.
 
     Raises `ConfigurationError` for a job that does not exist, and for a day that makes no sense."""
     fleet = get_fleet()
@@ -41,9 +46,13 @@ def run_job(name: str, day: date | None = None) -> RunOutcome:
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     warnings.filterwarnings("ignore", module="dagster.*")
     logging.getLogger("dagster").setLevel(logging.ERROR)
+    # As the run of its bot, with what only that bot may use.
+    os.environ["OPS_BOT"] = fleet.jobs[name].bot
+    reset_settings()
     from dagster import DagsterInstance
 
     from ops_platform.build import build_definitions
+    from ops_platform.instance.launcher import WORKER_TAG, identity
 
     job = build_definitions().resolve_job_def(name)
     logs = get_settings().ops_home / "logs"
@@ -57,9 +66,10 @@ def run_job(name: str, day: date | None = None) -> RunOutcome:
         result = job.execute_in_process(
             instance=instance,
             partition_key=period,
+            asset_selection=None if collects else _own_assets(job, name),
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={"ops/started_by": "command line"},
+            tags={"ops/started_by": "command line", WORKER_TAG: identity(os.getpid())},
         )
         failures = tuple(f"{event.step_key}: {_reason(event)}" for event in result.all_events if event.is_step_failure)
         checks = tuple(
@@ -70,9 +80,18 @@ def run_job(name: str, day: date | None = None) -> RunOutcome:
         return RunOutcome(result.run_id, result.success, failures, checks)
 
 
+def _own_assets(job: JobDefinition, name: str) -> list[AssetKey]:
+    """What no other job makes: its evidence, document and delivery."""
+    return [
+        key
+        for key in job.asset_layer.executable_asset_keys
+        if key.path[-1] == name and job.asset_layer.get(key).group_name in ("evidence", "reports", "delivery")
+    ]
+
+
 def _period(fleet: Fleet, name: str, day: date | None) -> str | None:
     """The partition to run: the first day of the period, None for a job without periods."""
-    tier = tier_of(fleet.jobs[name].document)
+    tier = tier_of(fleet.jobs[name].kind)
     if tier is None:
         if day is not None:
             raise ConfigurationError(f"{name} is not of a period: run it without one")

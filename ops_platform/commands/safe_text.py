@@ -1,6 +1,7 @@
 """What a vendor sent, made fit to be printed at a terminal: no control of the terminal, no secret.
 
-Belongs here: escaping and redaction for people's eyes. Does not belong here: what is stored (it stays whole).
+Belongs here: escaping, and payloads by the names of their keys. Does not belong here: what a credential looks like
+(`ops_platform.redaction`), what is stored (it stays whole).
 """
 
 from __future__ import annotations
@@ -10,21 +11,16 @@ import re
 import unicodedata
 from typing import Any
 
-REDACTED = "[secret]"
+from ops_platform.redaction import REDACTED, without_secrets
+
+__all__ = ["printable", "redacted", "secrets_of_settings", "shown_payload", "without_secrets"]
+
 LONGEST_SHOWN = 20_000
 
 _SECRET_KEY = re.compile(
     r"(?:^|[_\-. ]|(?<=[a-z]))(?:token|secret|password|passwd|passphrase|authorization|api_?key|access_?key"
     r"|private_?key|credential|cookie|session_?id|signature|client_?secret|refresh_?token|card_?number|cvv|iban)s?$",
     re.IGNORECASE,
-)
-_SECRET_TEXT = re.compile(
-    r"xox[a-z]-[\w-]{8,}|xapp-[\w-]{8,}|shp(?:at|ss|ca|pa|ua)_[\w]{8,}|pat-[a-z]{2}\d-[\w-]{8,}|sk-[\w-]{12,}"
-    r"|(?:ghp|gho|ghu|ghs|ghr)_\w{16,}|github_pat_\w{16,}|pk_[0-9a-f]{16,}|pat[A-Za-z0-9]{14}\.[0-9a-f]{32,}"
-    r"|Atz[ar]\|[\w|+/=-]{8,}|amzn1\.oa2-cs\.[\w.]{8,}|A(?:KIA|SIA)[A-Z0-9]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
-    r"|(?i:bearer|basic)\s+[\w.~+/=-]{12,}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
-    r"|(?<=://)[^\s/@:]+:[^\s/@]+(?=@)",
-    re.DOTALL,
 )
 
 
@@ -44,14 +40,6 @@ def printable(text: str) -> str:
 
 
 _ODD = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
-
-def without_secrets(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """`text` without what looks like a credential, and without the credentials given."""
-    for secret in secrets:
-        if len(secret) >= 6:
-            text = text.replace(secret, REDACTED)
-    return _SECRET_TEXT.sub(REDACTED, text)
 
 
 def redacted(value: Any, secrets: tuple[str, ...] = ()) -> Any:

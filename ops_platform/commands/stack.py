@@ -1,14 +1,12 @@
 """`ops up`, `ops down`, `ops status`: the platform's long-lived processes under one supervisor.
 
-Belongs here: starting, watching, restarting within limits, and stopping code server, web and daemon.
-Does not belong here: systemd units (they run `ops up --foreground`), anything the processes do.
-
-One code server is shared by web and daemon through a Unix socket: loading the definitions once instead
-of in each of them is most of the difference between a stack that fits 2 GB and one that does not.
+Belongs here: starting, watching, restarting within limits, and stopping the services. Does not belong here: what each
+service is (`services.py`), systemd units (they run one service each), anything the processes do.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,24 +16,28 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
-from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from ops_platform.commands.listen import wanted as listening_wanted
+from ops_platform.commands.database_keeper import DatabaseKeeper
+from ops_platform.commands.services import KINDS, START_SECONDS, SUPERVISOR, code_socket, command_of
+from ops_platform.commands.web import link, web_answers, web_url
 from ops_platform.failures import ConfigurationError
+from ops_platform.fleet.observations import Observer
+from ops_platform.instance.pace import MEMORY
+from ops_platform.log_files import Rotation, other_logs
 from ops_platform.settings import PROJECT_ROOT, get_settings
 
-START_SECONDS = 120
 RESTARTS_ALLOWED = 5
 RESTART_WINDOW_SECONDS = 600.0
+LONGEST_PAUSE_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Service:
-    """One supervised process. More than `RESTARTS_ALLOWED` starts in the window and it is left down, so that
-    a crash loop stops, stays its own and is told, instead of burning the machine."""
+    """One supervised process. Each start after the first waits twice as long as the one before; after more than
+    `RESTARTS_ALLOWED` in the window it is left down, so that a crash loop (a wrong setting, a taken port) stops, stays
+    its own and is told, instead of burning the machine."""
 
     name: str
     command: list[str]
@@ -47,8 +49,9 @@ class Service:
     def start(self) -> None:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command, cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
+                self.command, cwd=PROJECT_ROOT, env={**MEMORY, **os.environ, SUPERVISOR: str(os.getpid())},
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
         self.starts.append(time.monotonic())
 
     def keep_running(self) -> None:
@@ -59,8 +62,18 @@ class Service:
         if len(recent) > RESTARTS_ALLOWED:
             self.given_up = True
             return
+        if recent and time.monotonic() - recent[-1] < min(2.0 ** (len(recent) - 1), LONGEST_PAUSE_SECONDS):
+            return
         self.starts = recent
         self.start()
+
+    def last_words(self) -> str:
+        """The end of its log: why it could not stay."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1][-300:] if lines else ""
 
     @property
     def state(self) -> str:
@@ -75,52 +88,16 @@ def _paths() -> tuple[Path, Path]:
     return home / "stack.json", home / "logs"
 
 
-def _code_socket() -> Path:
-    """The code server's socket: beside the data where its path is short enough, else in a short private place."""
-    from ops_platform.database.server import short_socket_directory
-
-    return short_socket_directory(get_settings().ops_home, "code") / "code.sock"
-
-
 def _services() -> list[Service]:
+    """What these settings want to run. The database is held by the supervisor itself, as long as it lives."""
     settings = get_settings()
     _, logs = _paths()
     logs.mkdir(parents=True, exist_ok=True)
-    workspace = settings.dagster_home / "workspace.yaml"
-    socket = _code_socket()
-    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    socket.unlink(missing_ok=True)
-    workspace.write_text(
-        f"load_from:\n  - grpc_server:\n      socket: {json.dumps(str(socket))}\n      location_name: ops_platform\n",
-        encoding="utf-8",
-    )
-    binaries = Path(sys.executable).parent
-    listener = Service("listener", [sys.executable, "-m", "ops_platform.cli", "listen"], logs / "listener.log")
     return [
-        Service(
-            "code server",
-            [
-                str(binaries / "dagster"), "api", "grpc", "--socket", str(socket),
-                "--module-name", "ops_platform.definitions", "--attribute", "defs",
-                "--location-name", "ops_platform", "--log-level", "warning",
-            ],
-            logs / "code.log",
-        ),
-        Service(
-            "web",
-            [
-                str(binaries / "dagster-webserver"), "--host", "127.0.0.1", "--port", str(settings.ops_web_port),
-                "--workspace", str(workspace), "--log-level", "warning",
-            ],
-            logs / "web.log",
-        ),
-        Service(
-            "daemon",
-            [str(binaries / "dagster-daemon"), "run", "--workspace", str(workspace), "--log-level", "warning"],
-            logs / "daemon.log",
-        ),
-        *([listener] if listening_wanted(settings) else []),
-    ]  # fmt: skip
+        Service(kind.label, command_of(kind.name), logs / f"{kind.name}.log")
+        for kind in KINDS
+        if kind.name != "database" and kind.wanted(settings)
+    ]
 
 
 def supervise() -> int:
@@ -138,18 +115,17 @@ def supervise() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     state, _ = _paths()
+    database = DatabaseKeeper(get_settings())
+    observer = Observer(get_settings().ops_home, "supervisor")
+    rotation = Rotation([*(service.log for service in services), *other_logs(get_settings())])
     try:
-        services[0].start()
-        _write_state(state, services)
-        deadline = time.monotonic() + START_SECONDS
-        while not _code_socket().exists() and time.monotonic() < deadline and not stopping:
-            if services[0].process is not None and services[0].process.poll() is not None:
-                raise ConfigurationError(f"the code server did not start: see {services[0].log}")
-            time.sleep(0.1)
         while not stopping:
+            fallen = [each.name for each in services if each.starts and each.state != "running"]
+            observer.look(fallen if database.look() else [*fallen, "database"])
             for service in services:
                 service.keep_running()
             _write_state(state, services)
+            rotation.look()
             time.sleep(1.0)
     finally:
         for service in reversed(services):
@@ -161,8 +137,9 @@ def supervise() -> int:
                     service.process.wait(timeout=20)
                 except subprocess.TimeoutExpired:
                     service.process.kill()
+        end_runs()
         state.unlink(missing_ok=True)
-        _code_socket().unlink(missing_ok=True)
+        code_socket().unlink(missing_ok=True)
     return 0
 
 
@@ -175,6 +152,7 @@ def _write_state(path: Path, services: list[Service]) -> None:
                 "pid": service.process.pid if service.process else None,
                 "starts": len(service.starts),
                 "log": str(service.log),
+                "said": service.last_words() if service.given_up else "",
             }
             for service in services
         },
@@ -203,7 +181,7 @@ def up(*, foreground: bool) -> int:
     if foreground:
         return supervise()
     if stack_state() is not None:
-        click.echo(f"Already up: {_web_url()}")
+        click.echo(f"Already up: {web_url()} (`ops web` prints a link that signs in)")
         return 0
     _, logs = _paths()
     logs.mkdir(parents=True, exist_ok=True)
@@ -219,7 +197,8 @@ def up(*, foreground: bool) -> int:
             tail = (logs / "supervisor.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
             raise ConfigurationError("the stack did not start: " + " ".join(tail))
         if web_answers():
-            click.echo(f"Up. Lineage, runs and schedules: {_web_url()} (this machine only). Stop with `ops down`.")
+            click.echo(f"Up. Lineage, runs and schedules (the link is good once; `ops web` prints another):\n{link()}")
+            click.echo("Stop with `ops down`.")
             return 0
         time.sleep(0.25)
     raise ConfigurationError(f"the stack did not come up within {START_SECONDS} s: see {logs}")
@@ -245,14 +224,21 @@ def down() -> int:
     return 0
 
 
-def _web_url() -> str:
-    return f"http://127.0.0.1:{get_settings().ops_web_port}"
+def end_runs(seconds: float = 20.0) -> int:
+    """End the processes of runs that were started here; each writes that it was cancelled. Returns how many."""
+    from ops_platform.instance.processes import of_runs
+
+    processes = of_runs(get_settings().dagster_home)
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while (left := of_runs(get_settings().dagster_home)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    for process in left:
+        _signal(process, signal.SIGKILL)
+    return len(processes)
 
 
-def web_answers() -> bool:
-    """Whether Dagster's web serves pages."""
-    try:
-        with build_opener(ProxyHandler({})).open(f"{_web_url()}/server_info", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
+def _signal(process: int, which: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, which)

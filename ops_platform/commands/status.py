@@ -1,136 +1,129 @@
 """`ops status`: what is well, what is not, and what to do about it.
 
-Belongs here: gathering and showing state. Does not belong here: changing it, asking the vendors (`doctor.py`).
+Belongs here: processes, sources and the warehouse, and putting everything on one screen. Does not belong here: the
+machine's work (`status_fleet.py`), changing anything, asking the vendors (`doctor.py`).
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ops_platform import clock
-from ops_platform.commands.safe_text import printable
+from ops_platform.commands.findings import Finding, show
 
 if TYPE_CHECKING:
     import psycopg
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of a report. `state` is ok, warning, failed, paused or not connected; `advice` says what to do.
-    `streams` cannot be read and `metrics` are unknown while it is not well; `seconds` is how long the check took."""
-
-    subject: str
-    check: str
-    state: str
-    detail: str
-    advice: str = ""
-    streams: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    seconds: float | None = None
-
-
-_MARKS = {
-    "ok": ("✓", "green"), "warning": ("⚠", "yellow"), "failed": ("✗", "red"), "paused": ("‖", "red"),
-    "not connected": ("·", "white"),
-}  # fmt: skip
-METRICS_SHOWN = 6
-
-
-def show(findings: list[Finding], *, as_json: bool) -> int:
-    """Print findings; the exit code is 1 when something failed."""
-    failed = any(finding.state in ("failed", "paused") for finding in findings)
-    if as_json:
-        click.echo(json.dumps({"ok": not failed, "findings": [asdict(finding) for finding in findings]}, indent=2))
-        return int(failed)
-    width = max((len(f"{finding.subject} {finding.check}") for finding in findings), default=0)
-    for finding in findings:
-        mark, color = _MARKS[finding.state]
-        name = f"{finding.subject} {finding.check}".ljust(width)
-        click.echo(f"{click.style(mark, fg=color)} {name}  {printable(finding.detail)}")
-        if finding.advice:
-            click.echo(f"  {' ' * width}  → {printable(finding.advice)}")
-        if finding.metrics:
-            more = len(finding.metrics) - METRICS_SHOWN
-            names = ", ".join(finding.metrics[:METRICS_SHOWN]) + (f" and {more} more" if more > 0 else "")
-            click.echo(f"  {' ' * width}  lost without it: {names}")
-        elif finding.streams and finding.state not in ("ok", "not connected"):
-            click.echo(f"  {' ' * width}  not read without it: {', '.join(finding.streams)}")
-    return int(failed)
+    from ops_platform.fleet import Fleet
 
 
 def status(*, as_json: bool) -> int:
-    """Everything on one screen: processes, sources, the newest build, pulse and messages."""
+    """Everything on one screen: processes, health, jobs, sources, the newest build, what waits, backups, disk."""
+    findings = _service_findings()
+    found, data = _data_findings()
+    return show([*findings, *found], as_json=as_json, beside=data)
+
+
+def _service_findings() -> list[Finding]:
     from ops_platform.commands.stack import stack_state, web_answers
 
-    findings: list[Finding] = []
     stack = stack_state()
     if stack is None:
-        findings.append(Finding("stack", "", "warning", "down", "start it with `ops up`"))
-    else:
-        services = stack["services"]
-        assert isinstance(services, dict)
-        for name, service in services.items():
-            good = service["state"] == "running" and (name != "web" or web_answers())
-            findings.append(
-                Finding(
-                    name, "", "ok" if good else "failed", f"{service['state']}, started {service['starts']} time(s)",
-                    "" if good else f"see {service['log']}",
-                )
-            )  # fmt: skip
-    findings += _data_findings()
-    return show(findings, as_json=as_json)
+        return [Finding("stack", "", "warning", "down", "start it with `ops up`")]
+    services = stack["services"]
+    assert isinstance(services, dict)
+    states = {
+        name: service["state"] == "running" and (name != "web" or web_answers()) for name, service in services.items()
+    }
+    restarted = [f"{name} started {each['starts']} times" for name, each in services.items() if each["starts"] > 1]
+    findings = []
+    if any(states.values()):
+        up = ", ".join(name for name, good in states.items() if good)
+        findings.append(Finding("services", "", "ok", f"{up}{'; ' if restarted else ''}{', '.join(restarted)}"))
+    findings += [
+        Finding(name, "", "failed", f"{service['state']}, started {service['starts']} time(s)", f"see {service['log']}")
+        for name, service in services.items()
+        if not states[name]
+    ]
+    return findings
 
 
-def _data_findings() -> list[Finding]:
+def _data_findings() -> tuple[list[Finding], dict[str, Any]]:
+    from datetime import UTC
+
+    from ops_platform.commands import status_fleet
     from ops_platform.commands.prepare import prepare_database
     from ops_platform.database import connect
     from ops_platform.fleet import get_fleet
+    from ops_platform.settings import get_settings
 
     prepare_database()
-    fleet = get_fleet()
+    fleet, settings = get_fleet(), get_settings()
     now = clock.now()
-    findings = []
     with connect() as connection:
-        connected = dict(connection.execute("select vendor, connected from ops.connections").fetchall())
-        streams = streams_of(connection)
-        for vendor, source in fleet.sources.items():
-            mine = [stream for stream in streams if stream.vendor == vendor]
-            findings.append(_source_finding(vendor, source.label, source.stale_after_hours, connected, mine, now))
-            findings += [
-                Finding(stream.vendor, stream.name, stream.state, stream.line(), stream.advice)
-                for stream in mine
-                if stream.last_success is not None or stream.state != "ok"
-            ]
-        findings += _schema_findings(connection, now)
-        build = connection.execute(
-            "select status, models, tests, failures, finished_at from ops.warehouse_builds order by id desc limit 1"
-        ).fetchone()
-        if build is not None:
-            good = build[0] == "succeeded"
-            findings.append(
-                Finding(
-                    "warehouse", "", "ok" if good else "failed",
-                    f"{build[1]} models, {build[2]} tests, {build[3]} failures, {build[4]:%Y-%m-%d %H:%M} UTC",
-                    "" if good else "open the failing checks in the Dagster UI",
-                )
-            )  # fmt: skip
-            findings += _publication_findings(connection, stale=not good)
-        untied = connection.execute("select count(*) from ops.tie_outs where status = 'mismatched'").fetchone()
-        if untied and untied[0]:
-            findings.append(
-                Finding("tie-out", "", "failed", f"{untied[0]} days differ from the source", "see ops.tie_outs")
+        findings = [
+            *status_fleet.health_findings(connection, now),
+            *status_fleet.job_findings(connection, fleet, now, settings.production),
+            *_source_findings(connection, fleet, now),
+            *_warehouse_findings(connection),
+            status_fleet.token_finding(connection, fleet, now),
+            *status_fleet.waiting_findings(connection, now),
+            *status_fleet.machine_findings(connection, fleet, settings, datetime.now(UTC)),
+        ]
+        data = {"jobs": status_fleet.jobs_as_data(connection, fleet, now, settings.production)}
+        data |= status_fleet.health_as_data(connection, now)
+    return findings, data
+
+
+def _source_findings(connection: psycopg.Connection[Any], fleet: Fleet, now: datetime) -> list[Finding]:
+    """A line a source, and one for each stream of it that is not well."""
+    findings: list[Finding] = []
+    connected = dict(connection.execute("select vendor, connected from ops.connections").fetchall())
+    streams = streams_of(connection)
+    away = []
+    for vendor, source in fleet.sources.items():
+        mine = [stream for stream in streams if stream.vendor == vendor]
+        found = _source_finding(vendor, source.label, source.stale_after_hours, connected, mine, now)
+        if found.state == "not connected":
+            away.append(source.label)
+            continue
+        findings.append(found)
+        findings += [
+            Finding(stream.vendor, stream.name, stream.state, stream.line(), stream.advice)
+            for stream in mine
+            if stream.state != "ok" and stream.status is not None
+        ]
+    if away:
+        said = f"{', '.join(away)}: no credentials, their numbers are unknown"
+        findings.append(Finding("not connected", "", "not connected", said, "see docs/connect"))
+    return findings + _schema_findings(connection, now)
+
+
+def _warehouse_findings(connection: psycopg.Connection[Any]) -> list[Finding]:
+    findings = []
+    build = connection.execute(
+        "select status, models, tests, failures, finished_at from ops.warehouse_builds order by id desc limit 1"
+    ).fetchone()
+    if build is not None:
+        good = build[0] == "succeeded"
+        findings.append(
+            Finding(
+                "warehouse", "", "ok" if good else "failed",
+                f"{build[1]} models, {build[2]} tests, {build[3]} failures, {build[4]:%Y-%m-%d %H:%M} UTC",
+                "" if good else "open the failing checks in the Dagster UI",
             )
-        bad = connection.execute("select count(*) from ops.quarantine where resolved_at is null").fetchone()
-        if bad and bad[0]:
-            findings.append(Finding("quarantine", "", "warning", f"{bad[0]:,} records wait", "`ops quarantine list`"))
-        for state, count in connection.execute("select state, count(*) from ops.outbox group by state order by state"):
-            good = state == "sent"
-            findings.append(Finding("messages", state, "ok" if good else "warning", str(count)))
+        )  # fmt: skip
+        findings += _publication_findings(connection, stale=not good)
+    untied = connection.execute("select count(*) from ops.tie_outs where status = 'mismatched'").fetchone()
+    if untied and untied[0]:
+        findings.append(
+            Finding("tie-out", "", "failed", f"{untied[0]} days differ from the source", "see ops.tie_outs")
+        )
+    bad = connection.execute("select count(*) from ops.quarantine where resolved_at is null").fetchone()
+    if bad and bad[0]:
+        findings.append(Finding("quarantine", "", "warning", f"{bad[0]:,} records wait", "`ops quarantine list`"))
     return findings
 
 

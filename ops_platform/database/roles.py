@@ -96,9 +96,27 @@ def ensure_roles(connection: psycopg.Connection[Any], bots: Iterable[str], raw_s
             _grant_evidence(connection, role)
             connection.execute(f"grant select on all tables in schema ops to {role}".encode())
             connection.execute(f"revoke select on ops.quarantine from {role}".encode())
-            for table in ("evidence_bundles", "documents", "outbox", "token_ledger"):
+            for table in ("evidence_bundles", "documents", "outbox", "outbox_handovers", "files", "token_ledger"):
                 connection.execute(f"grant insert, update on ops.{table} to {role}".encode())
     connection.commit()
+
+
+def grant_evidence_views(connection: psycopg.Connection[Any], views: Iterable[str]) -> None:
+    """Let whoever gathers evidence read `views` (`marts.x`), as reports of the fleet name them; those that are there.
+    Marts carry no personal data: it stays out at the door. Does not commit."""
+    from psycopg import sql
+
+    wanted = sorted(set(views))
+    rows = connection.execute(
+        "select table_schema, table_name from information_schema.tables"
+        " where table_schema || '.' || table_name = any(%s)"
+        " and not has_table_privilege(%s, quote_ident(table_schema) || '.' || quote_ident(table_name), 'select')",
+        (wanted, WRITER_READER),
+    ).fetchall()
+    for schema, table in rows:
+        connection.execute(
+            sql.SQL("grant select on {} to {}").format(sql.Identifier(schema, table), sql.Identifier(WRITER_READER))
+        )
 
 
 def _grant(connection: psycopg.Connection[Any], role: str, schema: str, privileges: str) -> None:

@@ -33,6 +33,11 @@ def fresh_database(home: Path, template: str, purpose: str) -> Iterator[Connect]
     def connect() -> psycopg.Connection[Any]:
         return psycopg.connect(address.url(name), options="-c timezone=UTC")
 
+    # A copy is an installation of its own: its messages are not those of the database it was copied from.
+    with psycopg.connect(address.url(name), autocommit=True) as copy:
+        row = copy.execute("select to_regclass('ops.installation') is not null").fetchone()
+        if row is not None and row[0]:
+            copy.execute("update ops.installation set id = gen_random_uuid()")
     try:
         yield connect
     finally:

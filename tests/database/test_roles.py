@@ -34,7 +34,7 @@ SYNC_WRITES = {
     "sync_runs", "cursors", "quarantine", "tie_outs", "connections", "stream_shapes", "schema_changes",
 }  # fmt: skip
 BUILD_WRITES = {"row_changes", "model_progress", "warehouse_builds", "publications", "published_models"}
-BOT_WRITES = {"evidence_bundles", "documents", "outbox", "token_ledger"}
+BOT_WRITES = {"evidence_bundles", "documents", "outbox", "outbox_handovers", "files", "token_ledger"}
 
 
 @pytest.fixture
