@@ -15,9 +15,12 @@ from resources.postgres import WarehouseResource
 @op(pool="slack", description="Execute what is approved, once; refuse what is overdue; tell what came of it.")
 def settle_approvals(context: OpExecutionContext, warehouse: WarehouseResource) -> None:
     from ops_platform.approvals.assembly import inbox_of
+    from ops_platform.approvals.campaign_handover import hand_over
     from ops_platform.approvals.execution import execute_approved
     from ops_platform.approvals.message import show_standing
     from ops_platform.delivery.worker import deliver
+    from resources.klaviyo import drafts
+    from resources.posters import posters_of
     from resources.slack_posting import SlackPoster, channel_id
 
     settings, now = get_settings(), clock.now()
@@ -29,10 +32,16 @@ def settle_approvals(context: OpExecutionContext, warehouse: WarehouseResource) 
         connection.commit()
     for done in execute_approved(warehouse.connect, inbox, now):
         context.log.info(f"request #{done.approval_id}: {done.state}: {done.words}")
+    drafter = drafts.connect(settings)
+    try:
+        for made in hand_over(warehouse.connect, drafter, inbox, now):
+            context.log.info(f"request #{made.approval_id}, {made.part}: {made.state}: {made.words}")
+    finally:
+        if drafter is not None:
+            drafter.close()
+    deliver(warehouse.connect, posters_of(settings, warehouse.connect))
     if connected:
-        poster = SlackPoster.from_settings(settings)
-        deliver(warehouse.connect, poster)
-        show_standing(warehouse.connect, poster, inbox)
+        show_standing(warehouse.connect, SlackPoster.from_settings(settings), inbox)
 
 
 @job(

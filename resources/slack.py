@@ -74,6 +74,9 @@ SCOPES = {
     "messages": ("channels:history", "groups:history"),
 }
 
+# What the same token is used for beside reading (deploy/slack/manifest.yaml).
+POSTING_SCOPES = frozenset({"chat:write", "files:write"})
+
 STREAMS = {
     stream.name: stream
     for stream in (
@@ -448,7 +451,8 @@ class SlackSource:
             text = ", ".join(sorted({scope for each in lacking.values() for scope in each}))
             yield Probe("scopes", False, f"lacks {text}", f"add {text} and install the app again", tuple(lacking))
         elif scopes:
-            yield Probe("scopes", True, "none missing")
+            needed = {scope for each in SCOPES.values() for scope in each} | POSTING_SCOPES
+            yield Probe("scopes", True, "none missing", excess=tuple(sorted(scopes - needed)))
         try:
             channels = [item for page in self._channel_pages() for item in page if isinstance(item, dict)]
         except OpsError as error:

@@ -5,7 +5,19 @@ Belongs here: the list. Adding a vendor is its package and one line here.
 
 from __future__ import annotations
 
-from sandbox import airtable, amazon, anthropic_api, app_database, github, hubspot, klaviyo, netsuite, shopify, slack
+from sandbox import (
+    airtable,
+    amazon,
+    anthropic_api,
+    app_database,
+    github,
+    hubspot,
+    klaviyo,
+    mail,
+    netsuite,
+    shopify,
+    slack,
+)
 from sandbox.vendor_side import VendorSide
 
 SIDES: dict[str, VendorSide] = {
@@ -20,6 +32,7 @@ SIDES: dict[str, VendorSide] = {
     "app": app_database.SIDE,
     "amazon": amazon.SIDE,
     "anthropic": anthropic_api.SIDE,
+    "mail": mail.SIDE,
 }
 _BY_LENGTH = sorted(
     ((prefix, vendor) for vendor, side in SIDES.items() for prefix in side.prefixes), key=lambda p: -len(p[0])

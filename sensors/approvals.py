@@ -19,6 +19,12 @@ _DUE = f"""
 select count(*), max(id), sum(changes)::bigint from ops.approvals
 where (state = 'approved' and updated_at < %(now)s::timestamptz - interval '{SETTLE}')
     or (state = 'draft' and due_at <= %(now)s)
+    or exists (
+        select from ops.campaign_handovers as handovers
+        where handovers.approval_id = approvals.id and handovers.state = 'pending'
+            and handovers.updated_at < %(now)s::timestamptz - interval '{SETTLE}'
+            and (handovers.not_before is null or handovers.not_before <= %(now)s)
+    )
 """
 
 

@@ -26,25 +26,27 @@ _UNATTENDED: dict[Environment, bool] = {
 def fleet_schedules(
     fleet: Fleet, jobs: Sequence[UnresolvedAssetJobDefinition], environment: Environment
 ) -> list[ScheduleDefinition]:
-    """One schedule a job, at its cron in the company's zone; running by itself only in production."""
+    """One schedule a job that has a cron, in the company's zone; running by itself only in production."""
+    crons = fleet.scheduled()
     status = DefaultScheduleStatus.RUNNING if _UNATTENDED[environment] else DefaultScheduleStatus.STOPPED
     return [
         ScheduleDefinition(
             name=f"{job.name}_schedule",
             job=job,
             execution_fn=newest_period(fleet, job.name),
-            cron_schedule=fleet.jobs[job.name].cron,
+            cron_schedule=crons[job.name],
             execution_timezone=fleet.company.timezone,
             default_status=status,
-            description=f"{fleet.jobs[job.name].description} ({fleet.jobs[job.name].cron}, {fleet.company.timezone})",
+            description=f"{fleet.jobs[job.name].description} ({crons[job.name]}, {fleet.company.timezone})",
         )
         for job in jobs
+        if job.name in crons
     ]
 
 
 def newest_period(fleet: Fleet, name: str) -> Callable[[ScheduleEvaluationContext], RunRequest] | None:
     """For a job of one period a run: the newest that had ended when the run was due, however late it starts."""
-    tier = tier_of(fleet.jobs[name].document)
+    tier = tier_of(fleet.jobs[name].kind)
     if tier is None:
         return None
 

@@ -9,16 +9,18 @@ of the fleet is a kind, and asks by `ask_about_document`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from ops_platform.approvals.campaigns import CampaignSubject
 from ops_platform.approvals.documents import DocumentSubject
 from ops_platform.approvals.inbox import Inbox
 from ops_platform.approvals.model import JOB
 from ops_platform.approvals.subjects import Registry
+from ops_platform.approvals.thread_subjects import IncidentSubject, ReviewSubject
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from ops_platform.approvals.model import Approval
+    from ops_platform.approvals.subjects import Subject
+    from ops_platform.documents.model import Document
     from ops_platform.fleet import Fleet
     from ops_platform.writing.archive import Archived
 
@@ -35,9 +39,11 @@ ChannelOf = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class OutboxSender:
-    """Implements `documents.Sender`: the document's messages in the outbox, those after the first in its thread."""
+    """Implements `documents.Sender`: the document's messages in the outbox, those after the first in its thread, its
+    files in the thread, and all of it as a mail to each address. `company` is whom mail is from."""
 
     channel_of: ChannelOf | None
+    company: str = "Operations"
 
     def __call__(
         self,
@@ -47,27 +53,47 @@ class OutboxSender:
         *,
         channel_key: str,
         key: str,
+        email: Sequence[str] = (),
     ) -> str:
+        from ops_platform.delivery import files as carried
+        from ops_platform.delivery.email import enqueue_document
         from ops_platform.delivery.outbox import enqueue
         from ops_platform.documents import slack
         from ops_platform.documents.kinds import message_of
 
         if self.channel_of is None:
             raise DataFailure("no channel is connected: set SLACK_BOT_TOKEN and the channels' ids, then try it again")
-        channel = self.channel_of(channel_key)
+        common: dict[str, Any] = {
+            "kind": archived.job, "period": archived.bundle.period, "channel_key": channel_key,
+            "channel": self.channel_of(channel_key), "document_id": archived.id,
+        }  # fmt: skip
         parent = None
         message_document = message_of(archived.bundle, archived.draft, archived.document)
         for number, message in enumerate(slack.render(message_document)):
             row = enqueue(
-                connection, kind=archived.job, period=archived.bundle.period, channel_key=channel_key, channel=channel,
-                payload=message.payload(), document_id=archived.id, dedupe_key=f"{key}:{number}", thread_of=parent,
-            )  # fmt: skip
+                connection, payload=message.payload(), dedupe_key=f"{key}:{number}", thread_of=parent, **common
+            )
             parent = parent or row.id
-        sent = f"Document #{archived.id} goes to the {channel_key} channel, once, by the outbox."
-        if not files:
-            return sent
-        # Said, not assumed: whoever was told of files is told where they are.
-        return f"{sent} Its files stay here: ops replay {archived.id} --output DIR writes {', '.join(files)}."
+        names = ", ".join(files)
+        if files:
+            kept = [carried.keep(connection, name, content).reference() for name, content in files.items()]
+            payload = {"text": slack.escape(f"{_title(message_document)}: {names}"), "files": kept}
+            enqueue(connection, payload=payload, dedupe_key=f"{key}:files", thread_of=parent, **common)
+        enqueue_document(
+            connection, message_document, kind=archived.job, to=email, sender=self.company, key=key,
+            document_id=archived.id, files=files,
+            elsewhere=f"Its files ({names}) are too large for this mail server; they are in the {channel_key} channel.",
+        )  # fmt: skip
+        sent = f"Document #{archived.id} goes to the {channel_key} channel"
+        sent += f" with {names} in its thread" if files else ""
+        sent += f", and by e-mail to {', '.join(email)}" if email else ""
+        return f"{sent}, once, by the outbox."
+
+
+def _title(document: Document) -> str:
+    from ops_platform.documents.model import Title, plain
+
+    return next((plain(block.text) for block in document.blocks if isinstance(block, Title)), plain(document.summary))
 
 
 def _files(archived: Archived) -> Mapping[str, bytes]:
@@ -78,10 +104,12 @@ def _files(archived: Archived) -> Mapping[str, bytes]:
 
 def inbox_of(fleet: Fleet, channel_of: ChannelOf | None) -> Inbox:
     """The inbox; without `channel_of` people are asked at a terminal, and nothing can be sent to a channel."""
-    documents = DocumentSubject(OutboxSender(channel_of), _files)
-    return Inbox(
-        fleet.approvals, Registry(dict.fromkeys(fleet.jobs, documents)), ZoneInfo(fleet.company.timezone), channel_of
-    )
+    documents = DocumentSubject(OutboxSender(channel_of, fleet.company.name), _files)
+    zone = ZoneInfo(fleet.company.timezone)
+    threads: dict[str, Subject] = {
+        "growth_review": ReviewSubject(zone), "campaign": CampaignSubject(zone), "incident": IncidentSubject(),
+    }  # fmt: skip
+    return Inbox(fleet.approvals, Registry({**dict.fromkeys(fleet.jobs, documents), **threads}), zone, channel_of)
 
 
 def ask_about_document(
@@ -94,11 +122,13 @@ def ask_about_document(
     goes_to: str,
     wait: timedelta,
     now: datetime,
+    email: Sequence[str] = (),
 ) -> Approval:
     """Ask people to decide whether a stored document is sent, once a job and period, in the caller's transaction.
 
-    `told_in` is the role of the channel in which they are asked, `goes_to` of the one it is sent to; `wait` is how long
-    silence is not yet a refusal. Asking again about the same document changes nothing."""
+    `told_in` is the role of the channel in which they are asked, `goes_to` of the one it is sent to, `email` the
+    addresses it is sent to as well; `wait` is how long silence is not yet a refusal. Asking again about the same
+    document changes nothing."""
     from ops_platform.writing.archive import load
 
     archived = load(connection, document_id)
@@ -108,6 +138,6 @@ def ask_about_document(
     period = archived.bundle.period
     return inbox.request(
         connection, kind=archived.job, subject=f"{period.start.isoformat()}:{period.end.isoformat()}", title=title,
-        payload=subject.payload(archived, goes_to), author=f"{JOB}{archived.job}", channel_key=told_in,
+        payload=subject.payload(archived, goes_to, email), author=f"{JOB}{archived.job}", channel_key=told_in,
         due_at=now + wait, now=now,
     )  # fmt: skip

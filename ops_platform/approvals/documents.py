@@ -15,7 +15,7 @@ refuses to a model it refuses to him.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -59,8 +59,10 @@ class Sender(Protocol):
         *,
         channel_key: str,
         key: str,
+        email: Sequence[str] = (),
     ) -> str:
-        """`key` makes its messages once. A sentence of where it went. Raises `OpsError` where it cannot go there."""
+        """`key` makes its messages once; `email` are addresses it goes to besides the channel. A sentence of where it
+        went. Raises `OpsError` where it cannot go there."""
         ...
 
 
@@ -76,15 +78,17 @@ class DocumentSubject:
     files: Files = no_files
     channels: Mapping[str, str] = field(default_factory=dict)
 
-    def payload(self, archived: Archived, channel_key: str) -> dict[str, Any]:
-        """What is asked about: exactly this document, exactly these files, to this channel."""
+    def payload(self, archived: Archived, channel_key: str, email: Sequence[str] = ()) -> dict[str, Any]:
+        """What is asked about: exactly this document, exactly these files, to this channel and these addresses."""
         made = self.files(archived)
+        to = {"email": sorted(dict.fromkeys(email))} if email else {}
         return {
             "document": archived.id,
             "job": archived.job,
             "digest": archived.digest,
             "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(made.items())},
             "channel": channel_key,
+            **to,
         }
 
     def shown(self, connection: psycopg.Connection[Any], payload: Payload) -> Shown:
@@ -101,14 +105,19 @@ class DocumentSubject:
             names = ", ".join(f"{name} ({digest[:12]})" for name, digest in payload["files"].items())
             read = rich(f"to read them: ops replay {archived.id} --output DIR")
             figures.append(KeyFigure("Files", rich(names), (read,)))
+        addresses = _addresses(payload)
+        if addresses:
+            figures.append(KeyFigure("E-mail to", rich(Quoted(", ".join(addresses)))))
         blocks: list[Block] = [Divider(), KeyFigures(tuple(figures))]
         pages = tuple(block.title for block in archived.document.blocks if isinstance(block, Page))
         if pages:
             blocks += [Heading(rich("Its pages")), Bullets(pages)]
         # What will be posted is read where it is decided on, to the last word.
         blocks += [Divider(), Heading(rich("The message")), *_without_acts(document.blocks)]
-        what = "the message of this pack" if payload["files"] else "this document"
+        what = "the message of this pack and its files" if payload["files"] else "this document"
         effect = f"sends {what} to the {channel} channel"
+        if addresses:
+            effect += f" and by e-mail to {len(addresses)} address{'es' if len(addresses) > 1 else ''}"
         return Shown(tuple(blocks), effect, editable=bool(archived.draft.slots))
 
     def texts(self, connection: psycopg.Connection[Any], payload: Payload) -> Mapping[str, Text]:
@@ -153,7 +162,8 @@ class DocumentSubject:
         changed = [name for name in wanted if slots.get(name) != archived.draft.slots.get(name)]
         number = store_edited(connection, archived, draft, compose(archived.bundle, draft), by=by.name)
         return Revised(
-            self.payload(load(connection, number), payload["channel"]), f"edited by {by.name}: {', '.join(changed)}"
+            self.payload(load(connection, number), payload["channel"], _addresses(payload)),
+            f"edited by {by.name}: {', '.join(changed)}",
         )
 
     def execute(self, connection: psycopg.Connection[Any], approval: Approval, now: datetime) -> str:
@@ -169,7 +179,14 @@ class DocumentSubject:
         if made != payload["files"]:
             odd = sorted(name for name in {*made, *payload["files"]} if made.get(name) != payload["files"].get(name))
             raise DataFailure(f"files are not those that were approved: {', '.join(odd)}")
-        return self.send(connection, archived, files, channel_key=payload["channel"], key=f"approved:{approval.id}")
+        return self.send(
+            connection, archived, files, channel_key=payload["channel"], key=f"approved:{approval.id}",
+            email=_addresses(payload),
+        )  # fmt: skip
+
+
+def _addresses(payload: Payload) -> Sequence[str]:
+    return list(payload.get("email") or ())
 
 
 def _message(archived: Archived) -> Document:

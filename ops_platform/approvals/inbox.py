@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ops_platform.approvals import store
 from ops_platform.approvals.message import open_thread, tell
 from ops_platform.approvals.model import Done, Event, Person, State, fingerprint, short
-from ops_platform.approvals.standing import check_may_approve, check_may_decide
+from ops_platform.approvals.standing import check_assignee, check_may_approve, check_may_decide
 from ops_platform.failpoints import failpoint
 from ops_platform.failures import DataFailure
 
@@ -65,13 +65,16 @@ class Inbox:
         channel_key: str | None,
         due_at: datetime,
         now: datetime,
+        assignee: str | None = None,
     ) -> Approval:
         """Ask for a decision on `payload`, once: asking again with the same payload changes nothing, whatever was
         decided; with another one it is a new version of what is still a draft, or a new request.
 
         `subject` names what it is about ("2026-10"), `author` who asks (`job:board_pack`, or a person's id), `due_at`
-        when silence becomes a refusal. The message in the channel commits together with it."""
+        when silence becomes a refusal, `assignee` who is to see to it. The message in the channel commits with it."""
         self.subjects.of(kind).shown(connection, payload)  # what cannot be shown cannot be asked about
+        if assignee is not None:
+            check_assignee(self.policy, assignee)
         if due_at <= now:
             raise DataFailure(f"a decision cannot be due before it is asked for ({due_at:%F %H:%M})")
         with connection.transaction():
@@ -87,7 +90,7 @@ class Inbox:
                     raise DataFailure(f"request #{before.id} on {kind} {subject} is approved and not done yet")
             number = store.insert(
                 connection, kind=kind, subject=subject, title=title, author=author, channel_key=channel_key,
-                due_at=due_at, now=now,
+                due_at=due_at, now=now, assignee=assignee,
             )  # fmt: skip
             if number is None:  # another process asked in the same moment
                 raise DataFailure(f"{kind} {subject} is being asked about by another run")
@@ -174,10 +177,10 @@ class Inbox:
         Raises `DataFailure`, having changed nothing, with what is wrong with the texts, or as `approve` does."""
         with connection.transaction():
             approval = store.load(connection, number, lock=True)
-            before = self._before(connection, number, Event.REVISED, person, key)
+            before = self.said_before(connection, number, Event.REVISED, person, key)
             if before is not None:
                 return before
-            self._check_open(connection, approval, now)
+            self.check_open(connection, approval, now)
             _check_shown(approval, shown)
             if person.id != approval.author:
                 check_may_decide(self.policy, approval, person)
@@ -185,7 +188,7 @@ class Inbox:
             made = subject.revised(connection, approval.payload, texts, person)
             if fingerprint(made.payload) == approval.payload_hash:
                 return Done(f"#{number}: nothing is different.", approval, changed=False)
-            approval = self._add_version(connection, approval, made.payload, person, made.note, now, _bounded(key))
+            approval = self._add_version(connection, approval, made.payload, person, made.note, now, bounded_key(key))
         return Done(
             f"#{number} is now at version {approval.version} ({short(approval.payload_hash)}): {made.note}.", approval
         )
@@ -196,13 +199,13 @@ class Inbox:
         """Have what was approved, and failed, tried again: that payload and no other."""
         with connection.transaction():
             approval = store.load(connection, number, lock=True)
-            before = self._before(connection, number, Event.RETRIED, person, key)
+            before = self.said_before(connection, number, Event.RETRIED, person, key)
             if before is not None:
                 return before
             if approval.state is not State.FAILED:
                 raise DataFailure(f"#{number} has not failed: it is {approval.state}")
             check_may_decide(self.policy, approval, person)
-            store.add_event(connection, approval, Event.RETRIED, person, words="", key=_bounded(key), now=now)
+            store.add_event(connection, approval, Event.RETRIED, person, words="", key=bounded_key(key), now=now)
             store.set_state(connection, number, State.APPROVED, now)
             approval = replace(approval, state=State.APPROVED)
         return Done(f"#{number} is tried again.", approval)
@@ -244,11 +247,11 @@ class Inbox:
         now: datetime,
         words: str,
     ) -> Done:
-        words = _checked(words, needed=event in (Event.ASKED, Event.COMMENTED))
+        words = checked_words(words, needed=event in (Event.ASKED, Event.COMMENTED))
         too_late = None
         with connection.transaction():
             approval = store.load(connection, number, lock=True)
-            before = self._before(connection, number, event, person, key)
+            before = self.said_before(connection, number, event, person, key)
             if before is not None:
                 return before
             if event is not Event.COMMENTED and self._expired(connection, approval, now):
@@ -256,7 +259,7 @@ class Inbox:
             else:
                 self._check(connection, approval, event, shown, person, now)
                 written = store.add_event(
-                    connection, approval, event, person, words=words, key=_bounded(key), now=now
+                    connection, approval, event, person, words=words, key=bounded_key(key), now=now
                 )  # fmt: skip
                 if event in (Event.APPROVED, Event.REJECTED):
                     store.set_state(connection, number, State(event.value), now)
@@ -281,7 +284,7 @@ class Inbox:
     ) -> None:
         if event is Event.COMMENTED:
             return
-        self._check_open(connection, approval, now)
+        self.check_open(connection, approval, now)
         if shown is not None:
             _check_shown(approval, shown)
         if event is Event.APPROVED:
@@ -289,7 +292,8 @@ class Inbox:
         elif event is Event.REJECTED and person.id != approval.author:
             check_may_decide(self.policy, approval, person)
 
-    def _check_open(self, connection: psycopg.Connection[Any], approval: Approval, now: datetime) -> None:
+    def check_open(self, connection: psycopg.Connection[Any], approval: Approval, now: datetime) -> None:
+        """Raises `DataFailure` where the request is no draft any more, or is too late."""
         if approval.state is State.DRAFT and now < approval.due_at:
             return
         state = State.EXPIRED if approval.state is State.DRAFT else approval.state
@@ -297,13 +301,13 @@ class Inbox:
         by = f" by {decided[-1].actor_name}" if decided else ""
         raise DataFailure(f"#{approval.id} {_OVER[state]}{by}")
 
-    def _before(
+    def said_before(
         self, connection: psycopg.Connection[Any], number: int, event: Event, person: Person, key: str
     ) -> Done | None:
         """What this very word did when it came before."""
         if not key.strip():
             raise DataFailure("a decision needs a key, so that it counts once")
-        found = store.event_by_key(connection, _bounded(key))
+        found = store.event_by_key(connection, bounded_key(key))
         if found is None:
             return None
         if found[:3] != (number, event, person.id):
@@ -340,7 +344,7 @@ def _check_shown(approval: Approval, shown: str) -> None:
         )
 
 
-def _checked(words: str, *, needed: bool) -> str:
+def checked_words(words: str, *, needed: bool) -> str:
     words = words.replace("\x00", "").strip()
     if needed and not words:
         raise DataFailure("say it in words")
@@ -358,8 +362,11 @@ def _said(event: Event, approval: Approval) -> str:
         Event.COMMENTED: f"#{approval.id}: noted in its thread.",
         Event.REVISED: f"#{approval.id} is at {exactly}.",
         Event.RETRIED: f"#{approval.id} is tried again.",
+        Event.ASSIGNED: f"#{approval.id} is assigned.",
+        Event.MOVED: f"#{approval.id} has another due date.",
+        Event.ATTACHED: f"#{approval.id}: the file lies beside it.",
     }[event]
 
 
-def _bounded(key: str) -> str:
+def bounded_key(key: str) -> str:
     return key if len(key) <= 255 else hashlib.sha256(key.encode()).hexdigest()

@@ -45,9 +45,10 @@ if TYPE_CHECKING:
     import psycopg
 
     from ops_platform.approvals.model import Approval, Entry, Person
-    from ops_platform.approvals.subjects import Registry
+    from ops_platform.approvals.subjects import Registry, Shown
     from ops_platform.documents.model import RichText
     from ops_platform.documents.model import State as Sign
+    from ops_platform.fleet.approval_policy import ApprovalPolicy
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,9 @@ _VERBS = {
     Event.EXPIRED: "refused version",
     Event.SENT: "Done, once, with version",
     Event.FAILED: "Could not be done with version",
+    Event.ASSIGNED: "assigned version",
+    Event.MOVED: "moved the due date of version",
+    Event.ATTACHED: "attached a file to version",
 }
 _HEADS: dict[State, tuple[str, str]] = {
     State.DRAFT: ("🖊", "For decision"),
@@ -95,6 +99,8 @@ class Desk(Protocol):
     def zone(self) -> ZoneInfo: ...
     @property
     def channel_of(self) -> Callable[[str], str] | None: ...
+    @property
+    def policy(self) -> ApprovalPolicy: ...
 
 
 class Updater(Protocol):
@@ -111,17 +117,26 @@ def document_of(connection: psycopg.Connection[Any], inbox: Desk, approval: Appr
     shown = inbox.subjects.of(approval.kind).shown(connection, approval.payload)
     said = store.entries(connection, approval.id)
     sign, head = _HEADS[approval.state]
+    if approval.state is State.REJECTED and _taken_back(approval, said):
+        sign, head = "☑️", "Taken back"
     title = rich(f"{sign} {head}: ", Quoted(approval.title))
     due = moment_text(approval.due_at, inbox.zone, approval.created_at)
     figures = [KeyFigure("Approving", rich(shown.effect))]
     if approval.state is State.DRAFT:
         figures.append(KeyFigure("Decide by", rich(due), (rich("after that it counts as refused"),)))
+    if approval.assignee is not None:
+        figures.append(KeyFigure("Assigned to", rich(Quoted(inbox.policy.name_of(approval.assignee)))))
+    beside = store.attachments(connection, approval.id)
+    if beside:
+        names = ", ".join(f"{one.name} ({_size(one.size)})" for one in beside)
+        read = rich(f"to read them: ops inbox file {approval.id} NAME")
+        figures.append(KeyFigure("Files", rich(Quoted(names)), (read,)))
     blocks: list[Block] = [Title(title), KeyFigures(tuple(figures))]
     lines = _lines(said)
     if lines:
         blocks.append(StatusLines(lines))
     if approval.state is State.DRAFT:
-        blocks.append(_buttons(approval, shown.effect))
+        blocks.append(_buttons(approval, shown))
     exactly = rich(f"Request #{approval.id} · version {approval.version} · fingerprint {short(approval.payload_hash)}")
     by = rich("asked for by ", _by(approval.author))
     if approval.made_by != approval.author:
@@ -134,6 +149,11 @@ def document_of(connection: psycopg.Connection[Any], inbox: Desk, approval: Appr
         kind=KIND, period=Period(day, day, ""), as_of=approval.created_at, summary=rich(title),
         blocks=tuple(blocks), claims=(), evidence="", writer="rules",
     )  # fmt: skip
+
+
+def _taken_back(approval: Approval, said: list[Entry]) -> bool:
+    """Whether who asked refused it: it is settled, and nobody has to decide any more."""
+    return any(entry.event is Event.REJECTED and entry.actor == approval.author for entry in said)
 
 
 def _is_draft(approval: Approval) -> bool:
@@ -157,18 +177,22 @@ def _lines(said: list[Entry]) -> tuple[StatusLine, ...]:
     return tuple(lines)
 
 
-def _buttons(approval: Approval, effect: str) -> Actions:
+def _size(size: int) -> str:
+    return f"{max(size // 1024, 1):,} kB" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f} MB"
+
+
+def _buttons(approval: Approval, shown: Shown) -> Actions:
     number, exactly = approval.id, f"version {approval.version} ({short(approval.payload_hash)})"
     return Actions(
         # The whole fingerprint: a press says which payload its presser was shown.
         f"{KIND}:{number}:{approval.version}:{approval.payload_hash}",
         (
             Button(
-                APPROVE, "Approve", style="primary", ask=f"This {effect}: exactly {exactly}, once.",
+                APPROVE, shown.yes, style="primary", ask=f"This {shown.effect}: exactly {exactly}, once.",
                 command=f"ops approval approve {number} --shown {short(approval.payload_hash)}",
             ),
             Button(
-                REJECT, "Reject", style="danger", ask=f"Nothing is done with {exactly}, for good.",
+                REJECT, shown.no, style="danger", ask=f"Nothing is done with {exactly}, for good.",
                 command=f"ops approval reject {number} --shown {short(approval.payload_hash)}",
             ),
             Button(ASK, "Ask", command=f'ops approval ask {number} "…"'),
@@ -240,7 +264,7 @@ def tell(
     if root is None:
         return
     exactly = f" {approval.version} ({short(approval.payload_hash)})"
-    verb = _VERBS[event]
+    verb = "took back version" if event is Event.REJECTED and person.id == approval.author else _VERBS[event]
     lead = (
         rich(f"{verb}{exactly}.")
         if event in (Event.SENT, Event.FAILED)

@@ -46,6 +46,9 @@ class Event(StrEnum):
     SENT = "sent"
     FAILED = "failed"
     RETRIED = "retried"
+    ASSIGNED = "assigned"
+    MOVED = "moved"  # its due date
+    ATTACHED = "attached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Person:
 class Approval:
     """A request and where it stands. `author` is who asked (`job:board_pack`, or a person's id); `version` numbers the
     payload that counts now; `channel_key` is the role of the channel in which it is told (None: only at a terminal),
-    `outbox_id` its message there."""
+    `outbox_id` its message there; `assignee` is who is to see to it (a name under `approvals.people`)."""
 
     id: int
     kind: str
@@ -80,6 +83,19 @@ class Approval:
     updated_at: datetime
     outbox_id: UUID | None = None
     changes: int = 0
+    assignee: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file beside a request, no part of what is approved. `size` in bytes; `sha256` of its content."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    added_by: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

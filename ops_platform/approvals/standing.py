@@ -45,6 +45,12 @@ def person_at_terminal(policy: ApprovalPolicy, account: str, called: str | None 
     return Person(known, policy.people[known].name, f"cli:{account}")
 
 
+def check_assignee(policy: ApprovalPolicy, assignee: str) -> None:
+    """Whether there is such a person to see to a request. Raises `DataFailure`."""
+    if assignee not in policy.people:
+        raise DataFailure(f"there is no {assignee!r} to assign it to: {_HOW_TO}")
+
+
 def check_may_decide(policy: ApprovalPolicy, approval: Approval, person: Person) -> None:
     """Whether this person's yes or no counts on requests of this kind. Raises `DataFailure`."""
     approvers = policy.rule(approval.kind).approvers
@@ -55,6 +61,8 @@ def check_may_decide(policy: ApprovalPolicy, approval: Approval, person: Person)
 
 def check_may_approve(policy: ApprovalPolicy, approval: Approval, versions: Sequence[Version], person: Person) -> None:
     """Whether this person may approve the version that counts now. Raises `DataFailure`."""
+    if person.id.startswith(JOB):
+        raise DataFailure("a job cannot approve anything: a person does")
     check_may_decide(policy, approval, person)
     _check_not_own(policy, person, approval.author, "asked for it")
     if not policy.rule(approval.kind).editor_may_approve:

@@ -9,10 +9,11 @@ be locked and found. Triggers hold the two together, whatever the code does.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ops_platform.approvals.model import Approval, Entry, Event, State, Version, fingerprint
+from ops_platform.approvals.model import Approval, Attachment, Entry, Event, State, Version, fingerprint
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class UnshownMessage:
 _APPROVAL = """
 select approvals.id, approvals.kind, approvals.subject, approvals.title, approvals.author, approvals.channel_key,
     approvals.state, approvals.version, versions.payload, versions.payload_hash, versions.made_by, approvals.due_at,
-    approvals.created_at, approvals.updated_at, approvals.outbox_id, approvals.changes
+    approvals.created_at, approvals.updated_at, approvals.outbox_id, approvals.changes, approvals.assignee
 from ops.approvals as approvals
 join ops.approval_versions as versions
     on versions.approval_id = approvals.id and versions.version = approvals.version
@@ -61,14 +62,15 @@ def insert(
     channel_key: str | None,
     due_at: datetime,
     now: datetime,
+    assignee: str | None = None,
 ) -> int | None:
     """A new request in draft, without a payload yet; None where one on this subject is open."""
     row = connection.execute(
         """insert into ops.approvals
-               (kind, subject, title, author, channel_key, state, version, due_at, created_at, updated_at)
-           values (%s, %s, %s, %s, %s, 'draft', 1, %s, %s, %s)
+               (kind, subject, title, author, channel_key, state, version, due_at, created_at, updated_at, assignee)
+           values (%s, %s, %s, %s, %s, 'draft', 1, %s, %s, %s, %s)
            on conflict (kind, subject) where state in ('draft', 'approved', 'failed') do nothing returning id""",
-        (kind, subject, title, author, channel_key, due_at, now, now),
+        (kind, subject, title, author, channel_key, due_at, now, now, assignee),
     ).fetchone()
     return None if row is None else int(row[0])
 
@@ -139,6 +141,59 @@ def touch(connection: psycopg.Connection[Any], approval_id: int, now: datetime) 
     connection.execute(
         "update ops.approvals set updated_at = %s, changes = changes + 1 where id = %s", (now, approval_id)
     )
+
+
+def set_assignee(connection: psycopg.Connection[Any], approval_id: int, assignee: str) -> None:
+    connection.execute("update ops.approvals set assignee = %s where id = %s", (assignee, approval_id))
+
+
+def set_due(connection: psycopg.Connection[Any], approval_id: int, due_at: datetime) -> None:
+    connection.execute("update ops.approvals set due_at = %s where id = %s", (due_at, approval_id))
+
+
+def attach(
+    connection: psycopg.Connection[Any],
+    approval_id: int,
+    name: str,
+    media_type: str,
+    content: bytes,
+    *,
+    added_by: str,
+    now: datetime,
+) -> bool:
+    """Keep a file beside the request; False where the same file is there already. Raises `DataFailure` where another
+    one has its name."""
+    digest = hashlib.sha256(content).hexdigest()
+    row = connection.execute(
+        """insert into ops.approval_attachments (approval_id, name, media_type, content, sha256, added_by, at)
+           values (%s, %s, %s, %s, %s, %s, %s) on conflict (approval_id, name) do nothing returning id""",
+        (approval_id, name, media_type, content, digest, added_by, now),
+    ).fetchone()
+    if row is not None:
+        return True
+    if any(one.name == name and one.sha256 == digest for one in attachments(connection, approval_id)):
+        return False
+    raise DataFailure(f"request #{approval_id} has another file called {name}: give this one a name of its own")
+
+
+def attachments(connection: psycopg.Connection[Any], approval_id: int) -> list[Attachment]:
+    """The files beside a request, the first first; without their content."""
+    rows = connection.execute(
+        """select name, media_type, octet_length(content), sha256, added_by, at from ops.approval_attachments
+           where approval_id = %s order by id""",
+        (approval_id,),
+    )
+    return [Attachment(*row) for row in rows]
+
+
+def attachment(connection: psycopg.Connection[Any], approval_id: int, name: str) -> bytes:
+    """The content of one. Raises `DataFailure` where there is none of that name."""
+    row = connection.execute(
+        "select content from ops.approval_attachments where approval_id = %s and name = %s", (approval_id, name)
+    ).fetchone()
+    if row is None:
+        raise DataFailure(f"request #{approval_id} has no file called {name!r}")
+    return bytes(row[0])
 
 
 def unshown(connection: psycopg.Connection[Any], approval_id: int | None = None) -> list[UnshownMessage]:

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What people are shown of a payload before they decide: `blocks` say what it is; `effect` completes the sentence
-    "Approving …" ("posts it to the executive channel"); `editable` tells that its words can be changed."""
+    "Approving …" ("posts it to the executive channel"); `editable` tells that its words can be changed. `yes` and `no`
+    are what the two buttons say."""
 
     blocks: tuple[Block, ...]
     effect: str
     editable: bool = False
+    yes: str = "Approve"
+    no: str = "Reject"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ from resources.record_checks import INVALID_SHAPE, Flaw, currency, moment, rejec
 
 log = logging.getLogger(__name__)
 
+#: What reading needs, and no more.
+NEEDED_SCOPES = frozenset({"data.records:read", "schema.bases:read"})
 VENDOR = "airtable"
 LOOK_BACK = timedelta(minutes=10)
 WHOLE_EVERY = timedelta(hours=20)
@@ -508,7 +510,8 @@ class AirtableSource:
             who = self.client.whoami()
             scopes = who.get("scopes")
             said = f"user {who.get('id')}" + (f", scopes {', '.join(scopes)}" if isinstance(scopes, list) else "")
-            yield Probe("credentials", True, said)
+            more = sorted(set(scopes) - NEEDED_SCOPES) if isinstance(scopes, list) else []
+            yield Probe("credentials", True, said, excess=tuple(str(scope) for scope in more))
         except CredentialsRefused as error:
             remedy = "make a personal access token (docs/connect/airtable.md) and set AIRTABLE_TOKEN"
             yield Probe("credentials", False, str(error), remedy, every)

@@ -316,12 +316,17 @@ class GitHubSource:
     def probe(self) -> Iterator[Probe]:
         """Credentials by the rate limit (asking it is free), then every repository and every listing of it."""
         try:
-            core = self.client.get("/rate_limit").data["resources"]["core"]
+            answer = self.client.get("/rate_limit")
+            core = answer.data["resources"]["core"]
         except (OpsError, KeyError, TypeError) as error:
             known = error if isinstance(error, OpsError) else "the rate limit was answered without its figures"
             yield Probe("credentials", False, str(known), "make a new token and set GITHUB_TOKEN", tuple(STREAMS))
             return
-        yield Probe("credentials", True, f"{core.get('remaining')} of {core.get('limit')} requests left this hour")
+        # Only a classic token says its scopes, and each of them reaches further than reading issues.
+        classic = tuple(scope.strip() for scope in answer.headers.get("x-oauth-scopes", "").split(",") if scope.strip())
+        said = f"{core.get('remaining')} of {core.get('limit')} requests left this hour"
+        remedy = "use a fine-grained token of these repositories, read only" if classic else ""
+        yield Probe("credentials", True, said, remedy, excess=classic)
         for name in self.repositories:
             try:
                 repository = self.client.repository(name)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from ops_platform.failures import OpsError, PermanentFailure, TransientFailure
+from ops_platform.failures import AmbiguousFailure, OpsError, PermanentFailure, TransientFailure
 from ops_platform.records import JsonObject
-from resources.http import Answer, HttpClient, RetryPolicy, retry_after, same_origin
+from resources.http import Answer, HttpClient, RetryPolicy, Unreachable, retry_after, same_origin
 from resources.klaviyo.endpoints import Endpoint, Pace, QuotaSpent
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ MEDIA_TYPE = "application/vnd.api+json"
 KLAVIYO_RETRY = RetryPolicy(tries=8, budget_seconds=600.0, first_wait=0.5, longest_wait=60.0)
 # A report is asked again for a passing fault, or when the minute's window is full; not through its daily quota.
 REPORT_RETRY = RetryPolicy(tries=3, budget_seconds=150.0, first_wait=2.0, longest_wait=60.0)
+# What makes something is never simply repeated.
+WRITE_ONCE = RetryPolicy(tries=1, budget_seconds=60.0)
 LONGEST_WINDOW_SECONDS = 61.0
 
 
@@ -115,6 +117,22 @@ class KlaviyoClient:
                 return
             seen.add(cursor)
             asked["page_cursor"] = cursor
+
+    def write(self, method: str, endpoint: Endpoint, path: str, body: JsonObject) -> JsonObject:
+        """One writing request below `path`, tried once: whether a broken one took effect, only a look can tell
+        (`drafts.py`). Empty where the answer has no body. Raises `AmbiguousFailure` where no answer came."""
+        try:
+            return self._send(method, endpoint, path, body=body, accept=lambda _: None, retry=WRITE_ONCE) or {}
+        except Unreachable:
+            raise
+        except TransientFailure as failure:
+            if failure.retry_after is not None:
+                raise  # it was refused, and so not done
+            raise AmbiguousFailure(str(failure)) from failure
+
+    def one(self, endpoint: Endpoint, path: str) -> JsonObject:
+        """The document of one object."""
+        return self._send("GET", endpoint, path, accept=lambda _: None)
 
     def close(self) -> None:
         self.http.close()

@@ -352,6 +352,10 @@ class KlaviyoSource:
 
     # -- what the account has ---------------------------------------------------------------------------------
 
+    def order_metric_id(self) -> str:
+        """The id of the *Placed Order* that counts. Raises `ConfigurationError` where the account has none."""
+        return str(self._conversion_metric()["id"])
+
     def _known_account(self) -> JsonObject:
         if self._account is None:
             for document in self.client.listing(at.ACCOUNTS):

@@ -509,7 +509,8 @@ def _scopes(granted: frozenset[str]) -> Probe:
     if "read_all_orders" not in held:
         remedy = "ask for read_all_orders; without it only orders of the last 60 days are visible"
         return Probe("scopes", False, "lacks read_all_orders", remedy, ("orders",))
-    return Probe("scopes", True, f"{len(granted)} granted, none missing")
+    needed = {*SCOPES.values(), "read_all_orders", "read_reports"}
+    return Probe("scopes", True, f"{len(granted)} granted, none missing", excess=tuple(sorted(granted - needed)))
 
 
 def search_since(entity: Entity, since: datetime) -> str:

@@ -13,7 +13,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
@@ -27,13 +28,18 @@ from sandbox.faults import FaultPlan
 from sandbox.hooks import Clock
 from sandbox.klaviyo import reports
 from sandbox.klaviyo.account import Account, Happening, Json, Resource
+from sandbox.klaviyo.drafts import OPERATIONS, Drafts, NotMade, Operation
 from sandbox.klaviyo.filters import BadFilter, Condition, holds, moment, parse
 from sandbox.klaviyo.limits import RateLimits
 from sandbox.klaviyo.reports import BadBody
 from sandbox.refusals import refusal
 from sandbox.vendor_side import Side
 
+if TYPE_CHECKING:
+    from sandbox.ledger import SqliteLedger
+
 KEY = "pk_sandbox"
+DRAFTS_KEY = "pk_sandbox_drafts"
 REVISION = "2026-07-15"
 MEDIA_TYPE = "application/vnd.api+json"
 _ALL = frozenset(
@@ -44,6 +50,15 @@ KEYS: dict[str, frozenset[str]] = {
     KEY: _ALL,
     "pk_sandbox_campaigns": frozenset({"accounts:read", "campaigns:read", "metrics:read"}),
     "pk_sandbox_no_account": _ALL - {"accounts:read"},
+    DRAFTS_KEY: frozenset(
+        "accounts:read campaigns:read campaigns:write events:read lists:read lists:write metrics:read profiles:write"
+        " templates:read templates:write".split()
+    ),
+    # As people often make it: what can be seen can be made, but not the texts on profiles.
+    "pk_sandbox_no_profiles": frozenset(
+        "accounts:read campaigns:read campaigns:write events:read lists:read lists:write metrics:read templates:read"
+        " templates:write".split()
+    ),
 }
 _PAGE_FAULTS = frozenset({"repeat_page", "empty_page", "short_page", "duplicate_rows", "foreign_next"})
 _REFUSALS = frozenset({"daily_quota", "throttled", "revision_retired"})
@@ -137,16 +152,35 @@ LISTINGS: dict[str, Listing] = {
         fields=frozenset({"metric", "flow"}),
     ),
 }  # fmt: skip
+# Listed only where something is made.
+MADE_LISTINGS: dict[str, Listing] = {
+    "templates": Listing(
+        "template",
+        "templates:read",
+        {
+            "id": _ANY | _EQUALS,
+            "name": _ANY | _EQUALS,
+            "created": _RANGE | _EQUALS,
+            "updated": _RANGE | _EQUALS,
+        },
+        frozenset({"created", "id", "name", "updated"}),
+        page_size=(10, 10),
+        fields=frozenset({"template"}),
+    ),
+}
+EVERY_LISTING = {**LISTINGS, **MADE_LISTINGS}
 REPORTS = {
     "metric-aggregates": "metrics:read",
     "campaign-values-reports": "campaigns:read",
     "flow-values-reports": "flows:read",
 }
-PATHS = tuple(f"/api/{name}" for name in (*LISTINGS, *REPORTS))
+PATHS = tuple(f"/api/{name}" for name in (*EVERY_LISTING, *REPORTS))
+# Below these paths nothing is Slack's, whose one route takes the rest of /api/.
+MORE_PATHS = tuple({path.partition("{")[0].rstrip("/") for _, path in OPERATIONS} - set(PATHS))
 METRICS_A_PAGE = 200
 _CODES = {
     400: "invalid", 401: "not_authenticated", 403: "permission_denied", 404: "not_found", 405: "method_not_allowed",
-    410: "gone", 415: "unsupported_media_type", 429: "throttled",
+    409: "conflict", 410: "gone", 415: "unsupported_media_type", 429: "throttled",
 }  # fmt: skip
 
 
@@ -175,8 +209,17 @@ class KlaviyoSide(Side):
 
     vendor = "klaviyo"
 
-    def __init__(self, company: Company, *, clock: Clock, faults: FaultPlan, profile: str = "generous") -> None:
+    def __init__(
+        self,
+        company: Company,
+        *,
+        clock: Clock,
+        faults: FaultPlan,
+        profile: str = "generous",
+        ledger: SqliteLedger | None = None,
+    ) -> None:
         self._company = company
+        self._drafts = Drafts(ledger, clock)
         self._clock = clock
         self._faults = faults
         self.limits = RateLimits(profile)
@@ -189,6 +232,7 @@ class KlaviyoSide(Side):
     def account(self) -> Account:
         if self._account is None:
             self._account = Account(self._company, self._clock)
+            self._drafts.enter(self._account)
         return self._account
 
     def load(self, company: Company) -> None:
@@ -207,25 +251,72 @@ class KlaviyoSide(Side):
     def environment(self, url: str) -> dict[str, str]:
         if self._company.source == "csv":
             return {}
-        return {"KLAVIYO_BASE_URL": url, "KLAVIYO_API_KEY": KEY, "KLAVIYO_REVISION": REVISION}
+        return {
+            "KLAVIYO_BASE_URL": url, "KLAVIYO_API_KEY": KEY, "KLAVIYO_REVISION": REVISION,
+            "KLAVIYO_DRAFTS_API_KEY": DRAFTS_KEY,
+        }  # fmt: skip
 
     def mutate(self, op: str, data: Mapping[str, Any]) -> Any:
         return self.account.change(op, data)
 
     def routes(self) -> list[Route]:
         methods = ["GET", "POST", "PATCH", "PUT", "DELETE"]
-        return [Route(f"{path}{slash}", self._serve, methods=methods) for path in PATHS for slash in ("", "/")]
+        found = [
+            Route(f"{path}{slash}", partial(self._make, operation), methods=[method])
+            for (method, path), operation in OPERATIONS.items() for slash in ("", "/")
+        ]  # fmt: skip
+        found += [Route("/api/campaigns/{identity}", self._serve, methods=["GET"])]
+        return [
+            *found,
+            *(Route(f"{path}{slash}", self._serve, methods=methods) for path in PATHS for slash in ("", "/")),
+        ]
 
     # HTTP -------------------------------------------------------------------------------------------------
 
+    async def _make(self, operation: Operation, request: Request) -> Response:
+        """A writing request: admitted, counted, done, and only then answered."""
+        note(operation=f"{request.method} {operation.name}")
+        identity = str(request.path_params.get("identity", ""))
+        body = await request.body()
+        headers: dict[str, str] = {}
+        try:
+            self._admit(request, operation.scopes)
+            wait, headers = self.limits.take(operation.limit)
+            if wait is None:
+                status, answer = self._made(operation, request, body, identity)
+            else:
+                refused, content = refusal("klaviyo", 429, {"retry_after": wait})
+                return Response(content, 429, headers=dict(refused))
+        except Refused as refused_:
+            status, answer = refused_.status, {"errors": [refused_.error]}
+        content = b"" if answer is None else orjson.dumps(answer)
+        return Response(content, status, headers=headers, media_type=None if answer is None else MEDIA_TYPE)
+
+    def _made(self, operation: Operation, request: Request, body: bytes, identity: str) -> tuple[int, Json | None]:
+        media = request.headers.get("content-type", "").partition(";")[0].strip()
+        if media not in (MEDIA_TYPE, "application/json"):
+            raise Refused(415, "Unsupported media type.", f"Unsupported media type '{media}' in request.")
+        try:
+            asked = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            asked = None
+        if not isinstance(asked, dict):
+            raise invalid("The payload provided in the request is invalid.", pointer="/data")
+        _ = self.account  # what was made is in it
+        try:
+            return operation.make(self._drafts, asked, identity)
+        except NotMade as not_made:
+            title = "Invalid input." if not_made.status == 400 else "Not done."
+            raise Refused(not_made.status, title, str(not_made), pointer=not_made.pointer) from None
+
     async def _serve(self, request: Request) -> Response:
-        name = request.url.path.removeprefix("/api/").rstrip("/")
+        name = request.url.path.removeprefix("/api/").rstrip("/").partition("/")[0]
         note(operation=name)
         headers: dict[str, str] = {}
         status = 200
         body = await request.body()
         try:
-            self._admit(request, name)
+            self._admit(request, (EVERY_LISTING[name].scope if name in EVERY_LISTING else REPORTS[name],))
             # Reports alone have a day's quota.
             known = _REFUSALS if name.endswith("values-reports") else _REFUSALS - {"daily_quota"}
             armed = self._faults.take_fault("klaviyo", name, known)
@@ -241,6 +332,8 @@ class KlaviyoSide(Side):
             base = str(request.base_url).rstrip("/")
             if name in REPORTS:
                 answer = self._report(name, request, body, base)
+            elif "identity" in request.path_params:
+                answer = self._one(name, str(request.path_params["identity"]), request.query_params, base)
             else:
                 if request.method != "GET":
                     raise Refused(405, "Method not allowed.", f'Method "{request.method}" not allowed.')
@@ -249,7 +342,7 @@ class KlaviyoSide(Side):
             status, answer = refused_.status, {"errors": [refused_.error]}
         return Response(orjson.dumps(answer), status, headers=headers, media_type=MEDIA_TYPE)
 
-    def _admit(self, request: Request, name: str) -> None:
+    def _admit(self, request: Request, scopes: Sequence[str]) -> None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if not key:
             raise Refused(401, "Authentication credentials were not provided.", "Missing or invalid authorization.")
@@ -264,15 +357,15 @@ class KlaviyoSide(Side):
             raise Refused(400, "Invalid input.", f"The revision '{revision}' is not a date.") from None
         if dated < self.account.retired_before:
             raise Refused(410, "Gone.", f"The revision {revision} has been retired.")
-        scope = LISTINGS[name].scope if name in LISTINGS else REPORTS[name]
-        if scope not in KEYS[key]:
-            detail = f"The API key is missing the following required scopes: {scope}"
+        missing = [scope for scope in scopes if scope not in KEYS[key]]
+        if missing:
+            detail = f"The API key is missing the following required scopes: {', '.join(missing)}"
             raise Refused(403, "You do not have permission to perform this action.", detail)
 
     # Listings -----------------------------------------------------------------------------------------------
 
     def _listing(self, name: str, items: Sequence[tuple[str, str]], base: str) -> Json:
-        listing, query = LISTINGS[name], dict(items)
+        listing, query = EVERY_LISTING[name], dict(items)
         self._check_parameters(listing, query)
         size = self._page_size(listing, query)
         include = [each for each in query.get("include", "").split(",") if each]
@@ -310,6 +403,16 @@ class KlaviyoSide(Side):
         if fault is None:
             self._last[question] = answer
         return answer
+
+    def _one(self, name: str, identity: str, query: Mapping[str, str], base: str) -> Json:
+        found = self.account.objects[EVERY_LISTING[name].kind].get(identity)
+        if found is None:
+            raise Refused(404, "Not found.", f"A {EVERY_LISTING[name].kind} with id {identity} does not exist.")
+        include = [each for each in query.get("include", "").split(",") if each]
+        if set(include) - EVERY_LISTING[name].includes:
+            raise invalid(f"'{query['include']}' cannot be included.", parameter="include")
+        answer = self._document(name, [found], include, _sparse(query), base)
+        return {**answer, "data": answer["data"][0]}
 
     def _check_parameters(self, listing: Listing, query: Mapping[str, str]) -> None:
         for name, value in query.items():
@@ -352,7 +455,7 @@ class KlaviyoSide(Side):
             return [self.account.account()], None
         found = [
             each
-            for each in self.account.objects[LISTINGS[name].kind].values()
+            for each in self.account.objects[EVERY_LISTING[name].kind].values()
             if all(holds(condition, _of(each, condition.field)) for condition in conditions)
         ]
         default = {"campaigns": "-created_at", "metrics": "id"}.get(name, "id")

@@ -14,7 +14,9 @@ from tests.database.fresh_database import fresh_database
 _EMPTY = """
 set session_replication_role = replica;
 truncate ops.approvals, ops.approval_versions, ops.approval_events, ops.outbox, ops.documents, ops.evidence_bundles,
-    ops.alert_presses, ops.alerts cascade;
+    ops.alert_presses, ops.alerts, ops.action_items, ops.action_item_events, ops.campaign_handovers,
+    ops.campaign_recipients, ops.approval_attachments cascade;
+alter table ops.action_items alter column id restart with 1;
 alter table ops.approvals alter column id restart with 1;
 alter table ops.documents alter column id restart with 1;
 """

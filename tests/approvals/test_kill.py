@@ -80,4 +80,5 @@ def test_killed_at_every_point_in_turn_and_four_at_once(warehouse: Any) -> None:
 
 def test_every_point_in_the_package_is_killed_at() -> None:
     points = {point for point in POINTS if point.startswith("approvals.")}
-    assert points_in(SOURCE.glob("*.py")) == points
+    # Handing a campaign over has its own (test_campaigns.py).
+    assert {point for point in points_in(SOURCE.glob("*.py")) if not point.startswith("handover.")} == points
