@@ -16,14 +16,20 @@ from jobs.alerts import ALERTS_JOB, alerts_job
 from jobs.approvals import approvals_job
 from jobs.fleet import fleet_jobs
 from jobs.outbox import outbox_job
+from jobs.retention import retention_job
+from jobs.toolbox import house
 from ops_platform.fleet import get_fleet
+from ops_platform.playbooks.catalogue import catalogue
 from ops_platform.settings import get_settings
 from resources.postgres import WarehouseResource
 from resources.vendor_clients import VendorsResource
 from sensors.approvals import approvals_sensor
+from sensors.components import playbook_definitions
+from sensors.events import events_sensor
 from sensors.failures import failures_sensor
 from sensors.freshness import freshness_sensor, watched_assets
 from sensors.outbox import outbox_sensor
+from sensors.retention import retention_schedule
 from sensors.schedules import fleet_schedules
 
 # Tables of the platform itself that models read; the platform writes them, no asset makes them.
@@ -42,16 +48,15 @@ def default_resources() -> dict[str, Any]:
     """The resources of the running platform, from settings."""
     import os
 
-    from dagster_dbt import DbtCliResource
-
-    from ops_platform.warehouse.dbt import DBT_PROJECT, dbt_executable
+    from ops_platform.warehouse.dbt import DBT_PROJECT, dbt_process
+    from resources.dbt import WarehouseDbt
 
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
     return {
         "warehouse": WarehouseResource(),
         "vendors": VendorsResource(),
-        "dbt": DbtCliResource(
-            project_dir=os.fspath(DBT_PROJECT), profiles_dir=os.fspath(DBT_PROJECT), dbt_executable=dbt_executable()
+        "dbt": WarehouseDbt(
+            project_dir=os.fspath(DBT_PROJECT), profiles_dir=os.fspath(DBT_PROJECT), dbt_executable=dbt_process()
         ),
     }
 
@@ -67,11 +72,15 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> Definitions
         )
         for table, description in _OPERATIONS.items()
     ]  # fmt: skip
-    return Definitions(
+    everything = Definitions(
         assets=[*made, *operations],
-        jobs=[*jobs, alerts_job(), approvals_job(), outbox_job()],
-        schedules=fleet_schedules(fleet, jobs, environment),
+        jobs=[*jobs, alerts_job(), approvals_job(), outbox_job(), retention_job()],
+        schedules=[
+            *fleet_schedules(fleet, jobs, environment),
+            retention_schedule(fleet.company.timezone, environment),
+        ],
         sensors=[
+            *events_sensor(fleet, jobs, environment),
             outbox_sensor(environment),
             approvals_sensor(environment),
             failures_sensor(environment, ALERTS_JOB),
@@ -79,3 +88,5 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> Definitions
         ],
         resources={**default_resources(), **(resources or {})},
     )
+    playbooks = playbook_definitions(catalogue(house()), house, fleet.company.timezone, environment)
+    return Definitions.merge(everything, playbooks)

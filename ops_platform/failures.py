@@ -8,7 +8,13 @@ from __future__ import annotations
 
 
 class OpsError(Exception):
-    """Base of every failure the platform raises on purpose. The text says what to do."""
+    """Base of every failure the platform raises on purpose. The text says what to do, and never holds a credential:
+    it is kept in receipts and shown in Slack."""
+
+    def __init__(self, *words: object) -> None:
+        from ops_platform.redaction import redact
+
+        super().__init__(*(redact(word) if isinstance(word, str) else word for word in words))
 
 
 class ConfigurationError(OpsError):

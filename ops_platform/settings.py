@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -52,10 +52,21 @@ class Settings(BaseSettings):
     ops_currency: Text = None
     ops_now: Annotated[datetime | None, BeforeValidator(_blank_is_unset)] = None
     ops_fleet_file: Path = PROJECT_ROOT / "fleet.yaml"
+    ops_playbooks: Annotated[Path | None, BeforeValidator(_blank_is_unset)] = None
     ops_airtable_file: Text = None
     ops_writer: Literal["auto", "rules", "claude"] = "auto"
     ops_web_port: int = Field(default=3000, ge=1, le=65535)
+    ops_web_bind: str = "127.0.0.1"
+    ops_credentials: Path = Path("credentials")
+    ops_bot: Text = None
+    ops_backups: Annotated[Path | None, BeforeValidator(_blank_is_unset)] = None
+    ops_backup_keep: Annotated[str, Field(pattern=r"^\d+,\d+,\d+$")] = "7,4,6"
     ops_listen_port: int = Field(default=3001, ge=0, le=65535)
+    # Read by deploy/watchdog.sh itself; here they are known as secrets.
+    ops_watchdog_webhook: Secret = None
+    ops_watchdog_ping_url: Secret = None
+    ops_trigger_port: int = Field(default=3002, ge=0, le=65535)
+    cron_secret: Secret = None
     ops_console_url: Text = None
     ops_dagster_url: Text = None
 
@@ -82,6 +93,7 @@ class Settings(BaseSettings):
     klaviyo_base_url: Text = None
     klaviyo_revision: str = "2026-07-15"
     klaviyo_order_integration: str = "Shopify"
+    klaviyo_drafts_api_key: Secret = None
 
     github_token: Secret = None
     github_repository: Text = None
@@ -106,6 +118,9 @@ class Settings(BaseSettings):
     slack_channel_executive: Text = None
     slack_channel_team: Text = None
     slack_channel_alerts: Text = None
+
+    smtp_url: Secret = None
+    smtp_from: Text = None
 
     anthropic_api_key: Secret = None
     anthropic_base_url: Text = None
@@ -149,11 +164,21 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         return self.ops_home / "dagster"
 
+    @property
+    def credentials_directory(self) -> Path:
+        """Where the files of single bots are."""
+        path = self.ops_credentials.expanduser()
+        return path if path.is_absolute() else PROJECT_ROOT / path
 
-def load_env_file(path: Path) -> None:
-    """Put `KEY=VALUE` lines of `path` into the environment; what is already set there wins."""
-    if not path.is_file():
-        return
+    @property
+    def backups_directory(self) -> Path:
+        """Where backups are kept; another disk is better."""
+        return self.ops_backups.expanduser() if self.ops_backups is not None else self.ops_home / "backups"
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The `KEY=VALUE` lines of `path`. Raises `ConfigurationError` naming the line that is none, never what it says."""
+    found: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
@@ -164,17 +189,53 @@ def load_env_file(path: Path) -> None:
         value = value.strip()
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
-        os.environ.setdefault(key.strip(), value)
+        found[key.strip()] = value
+    return found
+
+
+def load_env_file(path: Path) -> None:
+    """Put `KEY=VALUE` lines of `path` into the environment; what is already set there wins."""
+    if path.is_file():
+        for key, value in read_env_file(path).items():
+            os.environ.setdefault(key, value)
+
+
+def bot_credentials(directory: Path, bot: str) -> dict[str, str]:
+    """What only `bot` may use: its file in `directory`, or nothing. It stays out of the environment, which children
+    inherit and other processes of the account can read.
+
+    Raises `ConfigurationError` when others may read the file, or when it names what is no credential."""
+    path = directory / f"{bot}.env"
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return {}
+    if status.st_mode & 0o077 or status.st_uid not in (os.geteuid(), 0):
+        raise ConfigurationError(f"{path} may be read by others than its bot's runs: `chmod 600` it, owned by us")
+    values = read_env_file(path)
+    wrong = sorted(
+        key
+        for key in values
+        if key.lower() not in Settings.model_fields or (key.upper().startswith("OPS_") and key != "OPS_DATABASE_URL")
+    )
+    if wrong:
+        raise ConfigurationError(f"{path}: {', '.join(wrong)} is no credential of .env.example")
+    return {key.lower(): value for key, value in values.items()}
 
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read once from the environment and the project's `.env`.
+    """The settings of this process, read once from the environment and the project's `.env`; in a run of a bot
+    (`OPS_BOT`), what its own file says wins.
 
     Raises `ConfigurationError` naming each variable that is wrong and never its value."""
     load_env_file(PROJECT_ROOT / ".env")
     try:
-        return Settings()
+        settings = Settings()
+        if settings.ops_bot is None:
+            return settings
+        own: dict[str, Any] = dict(bot_credentials(settings.credentials_directory, settings.ops_bot))
+        return Settings(**own) if own else settings
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"

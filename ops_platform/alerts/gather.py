@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ops_platform.alerts.fleet_health import NAME as FLEET_HEALTH
+from ops_platform.alerts.fleet_health import health_signals
 from ops_platform.alerts.from_judgements import judgement_signals
 from ops_platform.alerts.grouping import Relations
 from ops_platform.alerts.rules import rule_signals
@@ -46,13 +48,14 @@ def gather(
     signal of its own and the rest is looked at all the same; of metrics that the watch did not come to judge, nothing
     is said from what it once kept."""
     watched = [item.subject for item in load_watched(connection, ()).values()]
-    open_rules = [subject for subject in watched if subject.kind is SubjectKind.THRESHOLD]
+    open_rules = [each for each in watched if each.kind is SubjectKind.THRESHOLD and each.name != FLEET_HEALTH]
     watch = look_states(connection)
     signals = [
         *source_signals(connection, fleet, now),
         *tie_out_signals(connection, fleet, now),
         *job_signals(jobs, fleet, now),
         *watch_signals(watch, fleet, now),
+        *health_signals(connection, fleet, now),
     ]
     if not watch_is_blind(watch, now):
         signals += _asked(

@@ -217,6 +217,23 @@ def settle(
     )  # fmt: skip
 
 
+def looked(connection: psycopg.Connection[Any], run_id: str, looks: Looks) -> bool:
+    """The run looked at more than it has noted so far: its own lists besides what everybody looks at. The closest of
+    all stays. False where the run has no receipt yet. Does not commit."""
+    found = connection.execute(
+        """update ops.receipts set checked = coalesce(checked, 0) + %(checked)s,
+               breached = coalesce(breached, 0) + %(breached)s, unknown = coalesce(unknown, 0) + %(unknown)s,
+               closest = case when %(closeness)s::numeric > coalesce(closeness, -1) then %(closest)s else closest end,
+               closeness = greatest(closeness, %(closeness)s::numeric)
+           where run_id = %(run_id)s""",
+        {
+            "run_id": run_id, "checked": looks.checked, "breached": looks.breached, "unknown": looks.unknown,
+            "closest": looks.closest, "closeness": looks.closeness,
+        },
+    )  # fmt: skip
+    return found.rowcount == 1
+
+
 def said(connection: psycopg.Connection[Any], run_id: str, messages: int) -> None:
     """The run said `messages` more than its look did (a document that goes out in any case). Does not commit."""
     connection.execute("update ops.receipts set messages = messages + %s where run_id = %s", (messages, run_id))

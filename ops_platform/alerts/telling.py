@@ -19,6 +19,7 @@ from ops_platform.alerts.owing import ENDS, channel_for, held_back, mark_told, o
 from ops_platform.alerts.store import LoggedEvent, Thread
 from ops_platform.alerts.storm import lasting, sort_openings
 from ops_platform.alerts.to_outbox import announce
+from ops_platform.delivery.routing import quiet_until
 from ops_platform.failpoints import failpoint
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ops_platform.alerts.signal import Signal
     from ops_platform.alerts.store import Alert, StormRecord
     from ops_platform.alerts.turn import Turn
+    from ops_platform.fleet.delivery_policy import Level
 
     Owed = list[tuple[Alert, Kind]]
 
@@ -67,8 +69,9 @@ def tell(turn: Turn) -> None:
 def say(turn: Turn, announcement: Announcement, key: str, channel: str, thread_of: UUID | None) -> UUID:
     """One message to the outbox, and into the account of the turn; returns its id."""
     outbox_id, problem = announce(
-        turn.connection, announcement, compose=turn.compose, key=key, channel=channel, thread_of=thread_of
-    )
+        turn.connection, announcement, compose=turn.compose, key=key, channel=channel, thread_of=thread_of,
+        quiet_until=quiet_until(turn.fleet, _loudness(announcement), turn.now),
+    )  # fmt: skip
     if problem is not None:
         turn.outcome.problems.append(problem)
     turn.outcome.told.append(Told(announcement, outbox_id))
@@ -77,6 +80,12 @@ def say(turn: Turn, announcement: Announcement, key: str, channel: str, thread_o
         turn.events.append((turn.alerts[incident.id], line))
     failpoint("alerts.told")
     return outbox_id
+
+
+def _loudness(announcement: Announcement) -> Level:
+    """The most serious of what it is about; what could not be judged is a watch."""
+    incidents = announcement.incidents
+    return max((one.severity for one in incidents), key=lambda one: one.rank).value if incidents else "watch"
 
 
 # -- in a thread of its own ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ops_platform.alerts.announcement import Composed
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     import psycopg
@@ -32,21 +33,23 @@ def announce(
     key: str,
     channel: str,
     thread_of: UUID | None,
+    quiet_until: datetime | None = None,
 ) -> tuple[UUID, str | None]:
-    """Compose a message and put it in the outbox; returns its id, and what went wrong where it went as plain text."""
+    """Compose a message and put it in the outbox, where it waits for `quiet_until`; returns its id, and what went wrong
+    where it went as plain text."""
     import psycopg
 
     problem = None
     try:
         with connection.transaction():
             composed = compose(connection, announcement)
-            outbox_id = _put(connection, announcement, composed, key, channel, thread_of)
+            outbox_id = _put(connection, announcement, composed, key, channel, thread_of, quiet_until)
     except psycopg.OperationalError:
         raise
     except Exception as error:
         log.exception("the message %s could not be composed", key)
         problem = f"{key}: {type(error).__name__}: {error}"
-        outbox_id = _put(connection, announcement, _plain(announcement), key, channel, thread_of)
+        outbox_id = _put(connection, announcement, _plain(announcement), key, channel, thread_of, quiet_until)
     return outbox_id, problem
 
 
@@ -57,12 +60,13 @@ def _put(
     key: str,
     channel: str,
     thread_of: UUID | None,
+    quiet_until: datetime | None,
 ) -> UUID:
     from ops_platform.delivery.outbox import enqueue
 
     common: dict[str, Any] = {
         "kind": f"{OUTBOX_KIND}_{announcement.kind}", "period": None, "channel_key": announcement.channel_key,
-        "channel": channel, "document_id": composed.document_id,
+        "channel": channel, "document_id": composed.document_id, "quiet_until": quiet_until,
     }  # fmt: skip
     row = enqueue(connection, payload=composed.payload, dedupe_key=key, thread_of=thread_of, **common)
     for number, payload in enumerate(composed.rest, 1):

@@ -117,13 +117,15 @@ class Probe:
 
     `endpoint` is a name a person knows ("credentials", "orders"). `said` tells what was seen ("2 of 2 known
     orders", "403: the scope crm.objects.deals.read is missing"); `remedy` what to do about it, empty when `ok`.
-    `streams` are the streams that cannot be read while it fails."""
+    `streams` are the streams that cannot be read while it fails. `excess` is what the credential may do beyond what we
+    need: everything works, and less would be safer."""
 
     endpoint: str
     ok: bool
     said: str
     remedy: str = ""
     streams: tuple[str, ...] = ()
+    excess: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

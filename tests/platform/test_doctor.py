@@ -15,7 +15,7 @@ import click
 import pytest
 
 from ops_platform.commands import doctor
-from ops_platform.commands.status import Finding, show
+from ops_platform.commands.findings import Finding, show
 from ops_platform.failures import ConfigurationError, TransientFailure
 from ops_platform.ingestion.contract import Probe
 from resources import http

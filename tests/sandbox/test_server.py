@@ -73,8 +73,8 @@ def test_it_listens_on_loopback_alone_and_stops_cleanly(launch: Launch) -> None:
         for connection in psutil.Process(process.popen.pid).net_connections()
         if connection.status == psutil.CONN_LISTEN
     ]
-    # One for HTTP, one for the app's database.
-    assert listening == ["127.0.0.1", "127.0.0.1"]
+    # One for HTTP, one for the app's database, one for mail.
+    assert listening == ["127.0.0.1"] * 3
     with process.http() as http:
         ready = http.get("/_sandbox/ready").json()
         assert ready["ready"] is True
