@@ -25,7 +25,8 @@ _LOOKS_SECRET = re.compile(
     r"|(?:ghp|gho|ghu|ghs|ghr)_\w{16,}|github_pat_\w{16,}|pk_[0-9a-f]{16,}|pat[A-Za-z0-9]{14}\.[0-9a-f]{32,}"
     r"|Atz[ar]\|[\w|+/=-]{8,}|amzn1\.oa2-cs\.[\w.]{8,}|A(?:KIA|SIA)[A-Z0-9]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
     r"|(?i:bearer|basic)\s+[\w.~+/=-]{12,}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
-    r"|(?<=://)[^\s/@:\"]+:[^\s/@\"]+(?=@)",
+    # What our own messages show as an example is none.
+    r"|(?<=://)(?!(?:role|user):password@)[^\s/@:\"]+:[^\s/@\"]+(?=@)",
     re.DOTALL,
 )
 _learned: set[str] = set()

@@ -144,7 +144,8 @@ def test_the_shipped_policy_is_the_default_written_out() -> None:
     fleet = load_fleet(PROJECT_ROOT / "fleet.yaml", Settings())
     assert fleet.alerts.model_copy(update={"exceptions": {}}) == AlertPolicy()
     # What single rules ask for beyond it names rules there are.
-    assert set(fleet.alerts.exceptions) <= {f"threshold:{name}" for name in fleet.alert_rules}
+    named = {f"threshold:{name}" for name in fleet.alert_rules}
+    assert set(fleet.alerts.exceptions) <= named | {"threshold:fleet_health"}  # a score, and no rule's
 
 
 def test_business_days_are_the_offices() -> None:

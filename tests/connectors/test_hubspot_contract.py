@@ -142,6 +142,13 @@ _LINK = open_(
     "toObjectId", "associationTypes",
 )  # fmt: skip
 ANSWERS = {
+    "token": open_(
+        {
+            "userId": {"type": "integer"}, "hubId": {"type": "integer"}, "appId": {"type": "integer"},
+            "scopes": {"type": "array", "items": _TEXT},
+        },
+        "userId", "hubId", "appId", "scopes",
+    ),
     "list": open_({"results": {"type": "array", "items": _RECORD}, "paging": _PAGING}, "results"),
     "search": open_(
         {"total": {"type": "integer"}, "results": {"type": "array", "items": _RECORD}, "paging": _PAGING},
@@ -190,6 +197,7 @@ PATHS = {
     rf"/crm/(properties/{_VERSION}|v3/properties)/{_KIND}": ("GET", "properties"),
     rf"/crm/(pipelines/{_VERSION}|v3/pipelines)/(deals|tickets)": ("GET", "pipelines"),
     rf"/crm/(owners/{_VERSION}|v3/owners)": ("GET", "owners"),
+    "/oauth/v2/private-apps/get/access-token-info": ("POST", "token"),
     rf"/crm/(associations/{_VERSION}|v4/associations)/{_KIND}/{_KIND}/batch/read": ("POST", "associations"),
 }
 _LIST_PARAMETERS = {"limit", "after", "properties", "propertiesWithHistory", "archived"}
