@@ -218,6 +218,8 @@ def _show(
     pulse = delivered_pulse()
     posts = _posts(url)
     files = [path for name in ("ops_pulse", *ALSO_MADE) for path in newest_files(name)]
+    pages = sorted((scenario.home / "documents").glob("board-pack-*"))
+    files += [path for path in pages if path.stem == pages[-1].stem]
     if as_json:
         click.echo(
             json.dumps(
