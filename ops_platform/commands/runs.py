@@ -81,11 +81,13 @@ def run_job(name: str, day: date | None = None, *, collects: bool = True) -> Run
 
 
 def _own_assets(job: JobDefinition, name: str) -> list[AssetKey]:
-    """What no other job makes: its evidence, document and delivery."""
+    """What no other job makes: its evidence, document and delivery; and the look for alerts, with which every run ends
+    its receipt."""
     return [
         key
         for key in job.asset_layer.executable_asset_keys
-        if key.path[-1] == name and job.asset_layer.get(key).group_name in ("evidence", "reports", "delivery")
+        if (key.path[-1] == name and job.asset_layer.get(key).group_name in ("evidence", "reports", "delivery"))
+        or key.path in (["alerts", "cycle"], ["delivery", "alerts"])
     ]
 
 
