@@ -92,7 +92,7 @@ def restore(
         for name in DATABASES:
             _move(server, name, fresh[name], kept.get(name))
             failpoint("restore.moved")
-    _unpack_home(backup.path / "home.tar.gz", settings.ops_home)
+    unpack_home(backup.path / "home.tar.gz", settings.ops_home)
     return Restored(round(time.monotonic() - began, 1), tables, rows, kept)
 
 
@@ -284,7 +284,7 @@ def _drop(server: psycopg.Connection[Any], name: str) -> None:
     server.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
-def _unpack_home(file: Path, home: Path) -> None:
+def unpack_home(file: Path, home: Path) -> None:
     """The files of the home; what is there and not in the backup stays. Raises `BackupFailure` for anything in the
     archive that is no plain file below the home."""
     if not file.exists():

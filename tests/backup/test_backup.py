@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import tarfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from ops_platform.backup.keeping import Keep, remove_old, to_keep
 from ops_platform.backup.making import make
 from ops_platform.backup.manifest import Backup, backups_in, name_of, verify
 from ops_platform.backup.programs import BackupFailure
-from ops_platform.backup.restoring import drill, kept_before, restore, undo
+from ops_platform.backup.restoring import drill, kept_before, restore, undo, unpack_home
 from tests.backup.conftest import Server
 
 ODD = "quote ' and \" and \\ and tab\t and newline\n and é中🚀"
@@ -197,6 +199,41 @@ def test_a_full_disk_is_told_before_it_is_full(source: Server, monkeypatch: pyte
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(BackupFailure, match="make room"):
         make(settings=source.settings)
+
+
+def archive_of(file: Path, *members: tarfile.TarInfo) -> Path:
+    with tarfile.open(file, "w:gz") as archive:
+        for member in members:
+            member.size = len(b"evil") if member.isfile() else 0
+            archive.addfile(member, io.BytesIO(b"evil") if member.isfile() else None)
+    return file
+
+
+def test_files_of_the_home_come_back_as_they_were(tmp_path: Path) -> None:
+    own = tarfile.TarInfo("documents/pulse.html")
+    own.mode, own.mtime = 0o4777, 1_700_000_000
+    stranger = tarfile.TarInfo("credentials/sales.env")
+    unpack_home(archive_of(tmp_path / "home.tar.gz", own, stranger), tmp_path / "home")
+    back = tmp_path / "home" / "documents" / "pulse.html"
+    assert back.read_bytes() == b"evil"
+    assert (back.stat().st_mode & 0o7777, back.stat().st_mtime) == (0o755, 1_700_000_000)
+    assert not (tmp_path / "home" / "credentials").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("documents/../../outside", tarfile.REGTYPE),
+        ("documents/link", tarfile.SYMTYPE),
+        ("charts/hard", tarfile.LNKTYPE),
+    ],
+)
+def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path, name: str, kind: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc/passwd"
+    with pytest.raises(BackupFailure, match="no plain file"):
+        unpack_home(archive_of(tmp_path / "home.tar.gz", member), tmp_path / "home" / "below")
+    assert not (tmp_path / "outside").exists()
 
 
 # -- what is kept -------------------------------------------------------------------------------------------------
