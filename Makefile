@@ -22,9 +22,9 @@ $(UV):
 
 $(VENV)/.installed: uv.lock pyproject.toml | $(UV)
 	@# Networks that inspect TLS are known to the system's certificates only.
-	$(UV) sync --frozen --inexact --quiet || $(UV) sync --frozen --inexact --quiet --system-certs
+	@$(UV) sync --frozen --inexact --quiet 2>/dev/null || $(UV) sync --frozen --inexact --quiet --system-certs
 	@# What dbt reads of the project is read once: every later start looks only at what changed.
-	$(BIN)/python -c "from ops_platform.warehouse.dbt import prepare_manifest; prepare_manifest()"
+	@$(BIN)/python -c "from ops_platform.warehouse.dbt import prepare_manifest; prepare_manifest()"
 	@touch $@
 
 install: $(VENV)/.installed  ## Install the locked dependencies into .venv

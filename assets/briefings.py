@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, FreshnessPolicy, MaterializeResult, asset
 
+from assets.collecting import collected
 from assets.document_steps import deliver_document, newest_evidence, report, report_metadata, write_files
 from ops_platform import clock, progress
 from ops_platform.fleet import Fleet, Job, get_fleet
@@ -123,8 +124,6 @@ def _of_report(name: str, job: Job) -> list[AssetsDefinition]:
 
 
 def _of_collection(name: str, job: Job) -> AssetsDefinition:
-    from jobs.fleet import collected
-
     @asset(
         key=AssetKey(["collection", name]),
         deps=[*collected(job), *([_CYCLE] if job.looks else [])],

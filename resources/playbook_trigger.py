@@ -17,11 +17,11 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ops_platform.failures import ConfigurationError
+from resources.small_server import SmallHandler, SmallServer
 
 log = logging.getLogger(__name__)
 PATH = "/playbook-runner"
@@ -61,7 +61,7 @@ class TriggerListener:
             raise ConfigurationError(f"CRON_SECRET is too short: at least {LEAST_SECRET} characters nobody guesses")
         self._run, self._secret = run, secret.encode()
         try:
-            self._server = _Server((host, port), _handler(self))
+            self._server = SmallServer((host, port), _handler(self), connections=CONNECTIONS, patience=READ_SECONDS)
         except OSError as error:
             raise ConfigurationError(f"cannot take {host}:{port} for triggers: {error.strerror or error}") from None
         self._thread = threading.Thread(target=self._server.serve_forever, name="triggers", daemon=True)
@@ -122,35 +122,9 @@ def _asked(query: str, headers: Mapping[str, str], body: bytes) -> Asked:
     return Asked(given[0], key, told.get("variables", {}))
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 32
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._slots = threading.BoundedSemaphore(CONNECTIONS)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._slots.acquire(timeout=READ_SECONDS):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._slots.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("a connection ended early", exc_info=True)
-
-
-def _handler(listener: TriggerListener) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(listener: TriggerListener) -> type[SmallHandler]:
+    class Handler(SmallHandler):
         timeout = READ_SECONDS
-        server_version = "ops"
-        sys_version = ""
 
         def do_POST(self) -> None:
             # The secret first, before path, length and body: what is not authorised is not read.
@@ -174,17 +148,7 @@ def _handler(listener: TriggerListener) -> type[BaseHTTPRequestHandler]:
             return self._say(Answer(405 if urlsplit(self.path).path == PATH else 404, {"error": "POST, please"}))
 
         def _say(self, answer: Answer, *, challenge: bool = False) -> None:
-            content = json.dumps(answer.body).encode()
-            self.send_response(answer.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Connection", "close")
-            if challenge:
-                self.send_header("WWW-Authenticate", "Bearer")
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            log.debug(format, *arguments)
+            headers = {"WWW-Authenticate": "Bearer"} if challenge else None
+            self.answer(answer.status, json.dumps(answer.body).encode(), "application/json", headers)
 
     return Handler

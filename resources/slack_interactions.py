@@ -24,7 +24,6 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -45,6 +44,7 @@ from ops_platform.approvals import message as approval
 from ops_platform.deadlines import within
 from ops_platform.documents import alert as document
 from ops_platform.failures import ConfigurationError, PermanentFailure, TransientFailure
+from resources.small_server import SmallHandler, SmallServer
 
 if TYPE_CHECKING:
     import psycopg
@@ -373,7 +373,7 @@ class HttpListener:
             raise ConfigurationError("SLACK_SIGNING_SECRET is empty.")
         self.desk, self.secret = desk, secret
         self.clock: Callable[[], float] = time.time
-        self._server = _Server((host, port), _handler(self))
+        self._server = SmallServer((host, port), _handler(self), connections=CONNECTIONS, patience=READ_SECONDS)
         self._thread = threading.Thread(target=self._server.serve_forever, name="interactions", daemon=True)
 
     @property
@@ -427,35 +427,9 @@ def _payload(body: bytes) -> Mapping[str, Any] | None:
     return payload
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 32
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._slots = threading.BoundedSemaphore(CONNECTIONS)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._slots.acquire(timeout=READ_SECONDS):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._slots.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("a connection ended early", exc_info=True)
-
-
-def _handler(listener: HttpListener) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(listener: HttpListener) -> type[SmallHandler]:
+    class Handler(SmallHandler):
         timeout = READ_SECONDS
-        server_version = "ops"
-        sys_version = ""
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
@@ -475,16 +449,7 @@ def _handler(listener: HttpListener) -> type[BaseHTTPRequestHandler]:
             self._say(200 if self.path == "/health" else 404, "listening" if self.path == "/health" else "not found")
 
         def _say(self, status: int, words: str) -> None:
-            content = words.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            log.debug(format, *arguments)
+            self.answer(status, words.encode(), "text/plain; charset=utf-8")
 
     return Handler
 

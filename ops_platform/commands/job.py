@@ -50,7 +50,7 @@ def list_jobs(*, bot: str | None, as_json: bool) -> int:
 def show_job(name: str, *, as_json: bool) -> int:
     """One job whole."""
     from assets.briefings import reads
-    from jobs.fleet import gathers
+    from assets.collecting import gathers
     from ops_platform.fleet.ticks import ticks_between
 
     fleet, job = get_fleet(), _job(name)

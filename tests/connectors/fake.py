@@ -99,7 +99,7 @@ class FakeVendor:
                 else:
                     self.wfile.write(reply.body)
 
-            do_GET = do_POST = _answer  # noqa: N815 - the names the base class calls
+            do_GET = do_POST = _answer
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

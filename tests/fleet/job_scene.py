@@ -8,19 +8,24 @@ whether a mart computes what it says (`dbt_project`'s unit tests).
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 import yaml
 from psycopg import sql
 
+from ops_platform import clock
 from ops_platform.database.roles import ensure_roles
 from ops_platform.fleet import get_fleet
-from ops_platform.settings import PROJECT_ROOT
+from ops_platform.settings import PROJECT_ROOT, reset_settings
 from tests.conftest import Connect
+from tests.delivery.slack_fake import TOKEN, SlackFake, running_slack
 
 NEW_YORK = ZoneInfo("America/New_York")
 MORNING = datetime(2026, 11, 20, 9, 30, tzinfo=NEW_YORK)  # a Friday
@@ -48,6 +53,28 @@ def metrics() -> dict[str, dict[str, Any]]:
         (model,) = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["models"]
         found[model["name"]] = model["config"]["meta"]["metric"]
     return found
+
+
+@contextmanager
+def morning(stage: Connect, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackFake]:
+    """Slack, and a morning at which nothing was told yet, with marts without a row."""
+    with running_slack() as fake:
+        for name, value in {
+            "OPS_HOME": str(home), "OPS_WRITER": "rules", "SLACK_BOT_TOKEN": TOKEN, "SLACK_BASE_URL": fake.url,
+            "SLACK_CHANNEL_TEAM": "C0EXEC", "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        reset_settings()
+        monkeypatch.setattr("ops_platform.database.connect", lambda *_, **__: stage())
+        monkeypatch.setattr(clock, "now", lambda: MORNING)
+        with stage() as connection:
+            for table in ("briefings_told", "receipts", "outbox", "documents", "evidence_bundles"):
+                connection.execute(f"delete from ops.{table}".encode())
+            for (mart,) in connection.execute("select tablename from pg_tables where schemaname = 'marts'").fetchall():
+                connection.execute(f"truncate marts.{mart}".encode())
+            connection.commit()
+        yield fake
+        reset_settings()
 
 
 def build(connect: Connect, views: list[str], streams: list[str], fresh_to: datetime = MORNING) -> None:

@@ -15,10 +15,9 @@ import pytest
 
 from ops_platform import clock
 from ops_platform.fleet import get_fleet
-from ops_platform.settings import reset_settings
 from tests.conftest import Connect
 from tests.database.fresh_database import fresh_database
-from tests.delivery.slack_fake import TOKEN, SlackFake, running_slack
+from tests.delivery.slack_fake import SlackFake
 from tests.fleet import job_scene
 from tests.fleet.job_scene import MORNING, NEW_YORK, Rows
 
@@ -168,24 +167,11 @@ def stage(server_home: Any, migrated: str) -> Iterator[Connect]:
 @pytest.fixture
 def slack(stage: Connect, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackFake]:
     """Slack, and a morning at which nothing was told yet; marts without a row."""
-    with running_slack() as fake:
-        for name, value in {
-            "OPS_HOME": str(tmp_path), "OPS_WRITER": "rules", "SLACK_BOT_TOKEN": TOKEN, "SLACK_BASE_URL": fake.url,
-            "SLACK_CHANNEL_TEAM": "C0EXEC", "SLACK_CHANNEL_EXECUTIVE": "C0EXEC",
-        }.items():  # fmt: skip
-            monkeypatch.setenv(name, value)
-        reset_settings()
-        monkeypatch.setattr("ops_platform.database.connect", lambda *_, **__: stage())
-        monkeypatch.setattr(clock, "now", lambda: MORNING)
+    with job_scene.morning(stage, tmp_path, monkeypatch) as fake:
         with stage() as connection:
-            for table in ("briefings_told", "receipts", "outbox", "documents", "evidence_bundles"):
-                connection.execute(f"delete from ops.{table}".encode())
-            for (mart,) in connection.execute("select tablename from pg_tables where schemaname = 'marts'").fetchall():
-                connection.execute(f"truncate marts.{mart}".encode())
             connection.execute("truncate metrics.fct_metric_daily")
             connection.commit()
         yield fake
-        reset_settings()
 
 
 def later(job: str, stage: Connect, monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
