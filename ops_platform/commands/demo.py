@@ -250,7 +250,9 @@ def _show(
     for path in files:
         click.echo(f"  {_relative(path)}")
     if any(path.suffix == ".pptx" for path in files):
-        click.echo("The board pack waits for a decision: OPS_HOME=" + _relative(scenario.home) + " .venv/bin/ops approval list")
+        click.echo(
+            f"The board pack waits for a decision: OPS_HOME={_relative(scenario.home)} .venv/bin/ops approval list"
+        )
     if failed_checks:
         click.secho(f"Checks that did not pass ({len(failed_checks)}): {', '.join(failed_checks[:6])}", fg="yellow")
     click.echo(f"Done in {time.monotonic() - began:.0f} s. Lineage: OPS_HOME={_relative(scenario.home)} make up")
