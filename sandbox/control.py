@@ -16,6 +16,10 @@ Belongs here: its endpoints. Does not belong here: doing what they ask (`server.
   POST /slack/press               {"channel", "ts", "action_id", "user"?, "selected_date"?, "typed"?, "deliveries"?,
                                   "replay"?}
   POST /slack/disconnect          {"reason"?: "warning"|"refresh_requested"|"link_disabled", "close"?: true}
+  POST /github/webhook            {"url": where webhooks are posted, on this machine; null for none; "ping"?}
+  POST /github/webhook/drain      wait until every webhook was sent
+  POST /github/redeliver          {"guid"}: the same delivery again, under its own id
+  GET  /github/deliveries         what was sent, with its ids
   POST /shutdown
 """
 
@@ -38,6 +42,8 @@ from sandbox.mutation import MutationRefused
 from sandbox.options import PROFILES
 
 if TYPE_CHECKING:
+    from sandbox.github import GitHubSide
+    from sandbox.github.webhooks import Webhooks
     from sandbox.server import Sandbox
     from sandbox.slack import SlackSide
     from sandbox.slack.interactivity import Interactivity
@@ -66,6 +72,10 @@ class Control:
             ("POST", "/slack/interactivity", self._slack_interactivity),
             ("POST", "/slack/press", self._slack_press),
             ("POST", "/slack/disconnect", self._slack_disconnect),
+            ("POST", "/github/webhook", self._github_webhook),
+            ("POST", "/github/webhook/drain", self._github_drain),
+            ("POST", "/github/redeliver", self._github_redeliver),
+            ("GET", "/github/deliveries", self._github_deliveries),
             ("POST", "/shutdown", self._shutdown),
         ]
         return [Route(f"/_sandbox{path}", _guarded(handler), methods=[method]) for method, path, handler in table]
@@ -149,9 +159,7 @@ class Control:
 
     async def _slack_interactivity(self, request: Request) -> Any:
         url = (await _object(request)).get("url")
-        if url is not None and urlsplit(str(url)).hostname not in ("127.0.0.1", "localhost"):
-            raise ValueError("The sandbox calls nobody but this machine.")
-        self._slack().request_url = None if url is None else str(url)
+        self._slack().request_url = _loopback(url)
         return {"url": url}
 
     async def _slack_press(self, request: Request) -> Any:
@@ -166,9 +174,34 @@ class Control:
     def _slack(self) -> Interactivity:
         return cast("SlackSide", self._sandbox.sides["slack"]).interactivity
 
+    async def _github_webhook(self, request: Request) -> Any:
+        body = await _object(request)
+        hooks = self._webhooks()
+        hooks.url = _loopback(body.get("url"))
+        return {"url": hooks.url, "secret": hooks.secret, "ping": hooks.ping() if body.get("ping") else None}
+
+    async def _github_drain(self, request: Request) -> Any:
+        return {"left": await anyio.to_thread.run_sync(self._webhooks().drain)}
+
+    async def _github_redeliver(self, request: Request) -> Any:
+        self._webhooks().redeliver(str((await _object(request)).get("guid", "")))
+        return {"redelivered": True}
+
+    async def _github_deliveries(self, request: Request) -> Any:
+        return self._webhooks().deliveries()
+
+    def _webhooks(self) -> Webhooks:
+        return cast("GitHubSide", self._sandbox.sides["github"]).webhooks
+
     async def _shutdown(self, request: Request) -> Any:
         self._sandbox.stop()
         return {"stopping": True}
+
+
+def _loopback(url: Any) -> str | None:
+    if url is not None and urlsplit(str(url)).hostname not in ("127.0.0.1", "localhost"):
+        raise ValueError("The sandbox calls nobody but this machine.")
+    return None if url is None else str(url)
 
 
 async def _object(request: Request) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """GitHub's REST API: headers, refusals, rate limits, conditional requests and pages.
 
-Belongs here: what is true of every GitHub request. Does not belong here: which listings make a stream
-(`source.py`), the retry itself (`resources/http.py`).
+Belongs here: what is true of every GitHub request, reading and writing. Does not belong here: which listings make a
+stream (`source.py`), what is written (`writing.py`), the retry itself (`resources/http.py`).
 
 Requests are made one after the other, as GitHub asks. A refusal for too many requests is obeyed in GitHub's own
 order: `Retry-After`; else, with nothing remaining, until the reset; else a minute, and twice as long each time.
@@ -21,9 +21,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pydantic import SecretStr
 
-from ops_platform.failures import OpsError, PermanentFailure, TransientFailure
+from ops_platform.failures import AmbiguousFailure, OpsError, PermanentFailure, TransientFailure
 from ops_platform.records import JsonObject
 from resources.http import Answer, HttpClient, RetryPolicy, retry_after, same_origin
+from resources.retry import Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ PAGE_SIZE = 100
 # A primary limit may last an hour; a sync does not wait that long, and says until when.
 GITHUB_RETRY = RetryPolicy(tries=8, budget_seconds=900.0, first_wait=1.0, longest_wait=60.0)
 SECONDARY_WAIT = 60.0
+WRITE_ONCE = RetryPolicy(tries=1)
 # A listing that contradicts its own count is read again this often.
 WHOLE_RETRY = RetryPolicy(tries=3, budget_seconds=900.0, first_wait=1.0, longest_wait=10.0)
 _REPOSITORY = re.compile(r"/repos/([^/?]+/[^/?]+)")
@@ -56,6 +58,10 @@ class Refused(PermanentFailure):
         self.permission = permission
 
 
+class RateLimited(TransientFailure):
+    """One request too many: it was not looked at, and so not done."""
+
+
 class PaginationLimited(PermanentFailure):
     """GitHub shows no further pages of this listing, though there are more."""
 
@@ -74,12 +80,13 @@ class Listed:
 @dataclass(slots=True)
 class GitHubClient:
     """GitHub behind `http`. Opens nothing until first used. `wall_clock` gives Unix seconds. `spent` counts the
-    requests that the rate limit counted."""
+    requests that the rate limit counted. `retry` is how long a reading request goes on."""
 
     http: HttpClient
     token: SecretStr
     spent: int = 0
     wall_clock: Callable[[], float] = time.time
+    retry: RetryPolicy = GITHUB_RETRY
     # configured name → the repository as GitHub has it now
     _repositories: dict[str, JsonObject] = field(default_factory=dict)
 
@@ -111,12 +118,7 @@ class GitHubClient:
         refusals = 0
 
         def headers() -> dict[str, str]:
-            self.spent += 1
-            sent = {
-                "Authorization": f"Bearer {self.token.get_secret_value()}",
-                "Accept": "application/vnd.github+json",
-                "X-GitHub-Api-Version": API_VERSION,
-            }
+            sent = self._headers()
             return {**sent, "If-None-Match": etag} if etag else sent
 
         def judge(answer: Answer) -> None:
@@ -135,22 +137,55 @@ class GitHubClient:
             elif accept is not None and answer.data is not None:
                 accept(answer)
 
-        return self.http.call("GET", path, params=query, headers=headers, judge=judge, retry=GITHUB_RETRY)
+        return self.http.call("GET", path, params=query, headers=headers, judge=judge, retry=self.retry)
 
-    def _limited(self, answer: Answer, refusals: int) -> TransientFailure | None:
+    def write(self, method: str, path: str, body: Any = None) -> Any:
+        """One request that changes something, tried once; the decoded answer, None where there is none.
+
+        Raises `RateLimited` or `Unreachable` where it was certainly not done, `Refused` where GitHub will not, and
+        `AmbiguousFailure` where only a look can tell."""
+
+        def judge(answer: Answer) -> None:
+            if answer.status >= 500 or answer.status == 408:
+                raise AmbiguousFailure(f"github: {method} {path}: {message_of(answer)}")
+            if answer.status >= 400:
+                failure = self._limited(answer, 0) or self._refused(answer, path)
+                if failure is None:
+                    failure = Refused(f"github: {path}: {self.http.redact(message_of(answer))}", answer.status)
+                raise failure
+
+        try:
+            answer = self.http.call(
+                method, path, json_body=body, headers=self._headers, judge=judge, retry=WRITE_ONCE
+            )  # fmt: skip
+        except (Unreachable, RateLimited, AmbiguousFailure):
+            raise
+        except TransientFailure as failure:
+            raise AmbiguousFailure(str(failure)) from failure
+        return answer.data
+
+    def _headers(self) -> dict[str, str]:
+        self.spent += 1
+        return {
+            "Authorization": f"Bearer {self.token.get_secret_value()}",
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": API_VERSION,
+        }
+
+    def _limited(self, answer: Answer, refusals: int) -> RateLimited | None:
         """The failure of a request that was one too many, with the time to wait; None for any other refusal."""
         if answer.status not in (403, 429):
             return None
         said = message_of(answer)
         asked = retry_after(answer.headers)
         if asked is not None:
-            return TransientFailure(f"github: too many requests: {said}", retry_after=asked)
+            return RateLimited(f"github: too many requests: {said}", retry_after=asked)
         if answer.headers.get("x-ratelimit-remaining") == "0" and (reset := _reset_of(answer)) is not None:
             until = datetime.fromtimestamp(reset, UTC).strftime("%H:%M:%S UTC")
             wait = max(1.0, reset - _their_time(answer, self.wall_clock()))
-            return TransientFailure(f"github: the rate limit is used up until {until}: {said}", retry_after=wait)
+            return RateLimited(f"github: the rate limit is used up until {until}: {said}", retry_after=wait)
         if answer.status == 429 or _LIMITED.search(said):
-            return TransientFailure(f"github: too many requests: {said}", retry_after=SECONDARY_WAIT * 2**refusals)
+            return RateLimited(f"github: too many requests: {said}", retry_after=SECONDARY_WAIT * 2**refusals)
         return None
 
     def _refused(self, answer: Answer, path: str) -> OpsError | None:
@@ -188,13 +223,13 @@ class GitHubClient:
             if of and any(repository_of(item).lower() not in ("", of) for item in answer.data):
                 # Its times would move this repository's mark beyond what was read of it.
                 raise TransientFailure(f"github: a page of {of} holds what is of another repository")
-            if not answer.data and _link(answer, "next") is not None:
+            if not answer.data and link_of(answer, "next") is not None:
                 raise TransientFailure("github: an empty page announces more")
             if accept is not None:
                 accept(answer.data, answer)
 
         answer = self.get(path, query, accept=whole, etag=etag)
-        following, last = _link(answer, "next"), _link(answer, "last")
+        following, last = link_of(answer, "next"), link_of(answer, "last")
         number = parse_qs(urlsplit(last).query).get("page", [""])[0] if last else ""
         return Listed(
             answer.data,
@@ -299,7 +334,7 @@ class GitHubClient:
             answer = self.get(address, accept=accept)
             total = max(total, answer.data["total_count"])
             items += answer.data["items"]
-            following = _link(answer, "next")
+            following = link_of(answer, "next")
             address = self.path_of(following) if following is not None else None
         return total, items
 
@@ -340,7 +375,7 @@ def message_of(answer: Answer) -> str:
     return "; ".join([str(data.get("message") or f"status {answer.status}"), *told])[:400]
 
 
-def _link(answer: Answer, relation: str) -> str | None:
+def link_of(answer: Answer, relation: str) -> str | None:
     """The URL of the Link header with this relation."""
     for part in re.finditer(r"<([^>]*)>([^<]*)", answer.headers.get("link", "")):
         if re.search(rf'\brel="?[^"]*\b{relation}\b', part.group(2)):

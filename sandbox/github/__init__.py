@@ -1,4 +1,4 @@
-"""GitHub's REST API as the sandbox speaks it: issues, pull requests, comments, events, milestones, labels.
+"""GitHub's REST API as the sandbox speaks it: issues, pull requests, comments, labels, branches and files, webhooks.
 
 Belongs here: protocol and state. Does not belong here: what the company tracks (`sandbox/company/issues.py`).
 """
@@ -12,7 +12,10 @@ __all__ = ["SIDE", "GitHubSide"]
 
 
 def _mount(around: Surroundings) -> GitHubSide:
-    return GitHubSide(around.company, clock=around.clock, faults=around.faults, profile=around.options.profile)
+    return GitHubSide(
+        around.company, clock=around.clock, faults=around.faults, profile=around.options.profile, ledger=around.ledger
+    )
 
 
-SIDE = VendorSide(_mount, ("/repos/", "/repositories/", "/search/issues", "/rate_limit", "/versions"), SEMANTIC_FAULTS)
+_PREFIXES = ("/repos/", "/repositories/", "/search/issues", "/rate_limit", "/versions", "/user")
+SIDE = VendorSide(_mount, _PREFIXES, SEMANTIC_FAULTS)

@@ -14,8 +14,10 @@ PROFILES = ("generous", "standard", "restricted")
 # (calls, seconds) by profile: `standard` as a personal token has them, `restricted` as without a token.
 _CORE = {"generous": (15_000, 3600), "standard": (5_000, 3600), "restricted": (60, 3600)}
 _SEARCH = {"generous": (1_000, 60), "standard": (30, 60), "restricted": (10, 60)}
-# Points a minute, one for each GET: the secondary limit.
-_POINTS = {"generous": 100_000, "standard": 900, "restricted": 900}
+# Points a minute, one for each GET, five for each change: the secondary limit.
+_POINTS = {"generous": 500_000, "standard": 900, "restricted": 900}
+# Changes a minute: what GitHub calls content-generating requests.
+_WRITES = {"generous": 50_000, "standard": 80, "restricted": 20}
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class RateLimits:
                 self._windows.clear()
             self._profile = name
 
-    def take(self, token: str, resource: str, *, cost: int = 1) -> Standing:
+    def take(self, token: str, resource: str, *, cost: int = 1, writes: bool = False) -> Standing:
         """Count a call (or none, with `cost=0`) and say where the token stands."""
         with self._lock:
             limit, seconds = (_SEARCH if resource == "search" else _CORE)[self._profile]
@@ -66,8 +68,10 @@ class RateLimits:
             if used > limit:
                 self._windows[token, resource] = (reset, limit)
                 return Standing(resource, limit, limit, int(reset) + 1, "primary")
-            points, _ = self._count(token, "points", 60, cost)
+            points, _ = self._count(token, "points", 60, cost * 5 if writes else cost)
             refused = "secondary" if points > _POINTS[self._profile] else None
+            if writes and self._count(token, "writes", 60, cost)[0] > _WRITES[self._profile]:
+                refused = "secondary"
             return Standing(resource, limit, used, int(reset) + 1, refused)
 
     def give_back(self, token: str, resource: str) -> None:

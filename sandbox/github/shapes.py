@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sandbox.company.issues import Account
+from sandbox.github.code import DEFAULT
 from sandbox.github.tracker import Comment, Event, Issue, Label, Milestone, Repository, Tracker
 
 Json = dict[str, Any]
@@ -63,7 +64,6 @@ class Shapes:
         self._tracker = tracker
         self._base = base_url
         self._singular_assignee = version == OLD_VERSION
-        self._comments: dict[int, Counter[int]] = {}
         self._milestones: dict[int, Counter[tuple[int, str]]] = {}
         self._children: dict[int, dict[int, list[Issue]]] = {}
 
@@ -194,7 +194,7 @@ class Shapes:
             "milestone": None
             if issue.milestone is None
             else self.milestone(repository, repository.milestones[issue.milestone]),
-            "comments": self._comment_counts(repository)[issue.number],
+            "comments": repository.comment_count(issue.number),
             "created_at": stamp(issue.created_at),
             "updated_at": stamp(issue.updated_at),
             "closed_at": stamp(issue.closed_at),
@@ -290,6 +290,75 @@ class Shapes:
         shown["performed_via_github_app"] = None
         return shown
 
+    def pull(self, repository: Repository, issue: Issue, *, whole: bool = False) -> Json:
+        """A pull request; `whole` as it is shown by itself."""
+        url = f"{self.url(repository)}/pulls/{issue.number}"
+        web = f"{WEB}/{repository.full_name}/pull/{issue.number}"
+        of_issue = f"{self.url(repository)}/issues/{issue.number}"
+        tips = repository.code.branches
+        owner = self._account(Account(repository.full_name.split("/")[0], 140_000_000, "Organization"))
+        shown_repository = self.repository(repository)
+
+        def side(branch: str) -> Json:
+            return {
+                "label": f"{owner['login']}:{branch}", "ref": branch, "sha": tips.get(branch, tips[DEFAULT]),
+                "user": owner, "repo": shown_repository,
+            }  # fmt: skip
+
+        head = issue.head or f"change-{issue.number}"
+        links = {
+            "comments": f"{of_issue}/comments", "commits": f"{url}/commits", "statuses": f"{url}/statuses",
+            "html": web, "issue": of_issue, "review_comments": f"{url}/comments",
+            "review_comment": f"{url}/comments{{/number}}", "self": url,
+        }  # fmt: skip
+        shown: Json = {
+            "url": url,
+            "id": issue.id,
+            "node_id": node_id("PR", issue.id),
+            "html_url": web,
+            "diff_url": f"{web}.diff",
+            "patch_url": f"{web}.patch",
+            "issue_url": of_issue,
+            "commits_url": f"{url}/commits",
+            "review_comments_url": f"{url}/comments",
+            "review_comment_url": f"{url}/comments{{/number}}",
+            "comments_url": f"{of_issue}/comments",
+            "statuses_url": f"{self.url(repository)}/statuses/{tips.get(head, tips[DEFAULT])}",
+            "number": issue.number,
+            "state": issue.state,
+            "locked": issue.locked,
+            "title": issue.title,
+            "user": self.user(issue.author),
+            "body": issue.body,
+            "labels": [self.label(repository, repository.labels[each]) for each in issue.labels],
+            "milestone": None,
+            "active_lock_reason": issue.lock_reason,
+            "created_at": stamp(issue.created_at),
+            "updated_at": stamp(issue.updated_at),
+            "closed_at": stamp(issue.closed_at),
+            "merged_at": stamp(issue.merged_at),
+            "assignees": [self.user(login) for login in issue.assignees],
+            "requested_reviewers": [],
+            "requested_teams": [],
+            "head": side(head),
+            "base": side(DEFAULT),
+            "_links": {name: {"href": address} for name, address in links.items()},
+            "author_association": self._association(issue.author),
+            "auto_merge": None,
+            "draft": issue.draft,
+        }
+        if self._singular_assignee:
+            shown["assignee"] = shown["assignees"][0] if shown["assignees"] else None
+            shown["merge_commit_sha"] = None
+        if whole:
+            shown |= {
+                "merged": issue.merged_at is not None, "mergeable": True, "rebaseable": True,
+                "mergeable_state": "blocked", "merged_by": None, "comments": repository.comment_count(issue.number),
+                "review_comments": 0, "maintainer_can_modify": False, "commits": 1, "additions": 1, "deletions": 0,
+                "changed_files": 1,
+            }  # fmt: skip
+        return shown
+
     # Small parts ------------------------------------------------------------------------------------------
 
     def _type(self, name: str | None) -> Json | None:
@@ -308,11 +377,6 @@ class Shapes:
     def _association(self, login: str | None) -> str:
         account = self._tracker.account(login)
         return "NONE" if account is None else account.association
-
-    def _comment_counts(self, repository: Repository) -> Counter[int]:
-        if repository.id not in self._comments:
-            self._comments[repository.id] = Counter(each.number for each in repository.comments.values())
-        return self._comments[repository.id]
 
     def _children_of(self, repository: Repository) -> dict[int, list[Issue]]:
         if repository.id not in self._children:

@@ -16,9 +16,12 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.company.issues import Account, IssueRepository, IssueStory, TrackedIssue
+from sandbox.github.code import Code
 
 FIRST_OWN_NUMBER = 90_001
 GHOST = "ghost"
+# Accounts of programs: tokens belong to them.
+MACHINES = (Account("northbeam-ops", 160_000_002, "User", "COLLABORATOR"),)
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class Issue:
     pull: bool = False
     draft: bool = False
     merged_at: datetime | None = None
+    head: str | None = None
     lock_reason: str | None = None
     locked: bool = False
 
@@ -121,6 +125,13 @@ class Repository:
         self.issues: dict[int, Issue] = {}
         self.comments: dict[int, Comment] = {}
         self.events: dict[int, Event] = {}
+        # By issue: listings of one issue must not walk through all.
+        self._comments_by: dict[int, dict[int, Comment]] = {}
+        self._events_by: dict[int, dict[int, Event]] = {}
+        # Ids given out since the story, and those to give out again when a change is made anew.
+        self.given: list[int] = []
+        self.preset: list[int] = []
+        self.code = Code(story.id, story.full_name, story.created_at)
         # Numbers that are gone: deleted (410), or moved away (the new place's repository id and number).
         self.deleted: set[int] = set()
         self.transferred: dict[int, tuple[int, int]] = {}
@@ -154,11 +165,19 @@ class Repository:
             locked=issue.lock_reason is not None,
         )
         for comment in issue.comments:
-            self.comments[comment.id] = Comment(
-                comment.id, issue.number, comment.author, comment.body, comment.at, comment.edited_at or comment.at
+            self._keep_comment(
+                Comment(
+                    comment.id, issue.number, comment.author, comment.body, comment.at, comment.edited_at or comment.at
+                )
             )
         for event in issue.events:
-            self.events[event.id] = Event(event.id, issue.number, event.kind, event.actor, event.at, event.detail)
+            self._keep_event(Event(event.id, issue.number, event.kind, event.actor, event.at, event.detail))
+
+    def _keep_comment(self, comment: Comment) -> None:
+        self.comments[comment.id] = self._comments_by.setdefault(comment.number, {})[comment.id] = comment
+
+    def _keep_event(self, event: Event) -> None:
+        self.events[event.id] = self._events_by.setdefault(event.number, {})[event.id] = event
 
     # Reading ----------------------------------------------------------------------------------------------
 
@@ -179,10 +198,13 @@ class Repository:
         return self.milestones[number]
 
     def comments_of(self, number: int) -> list[Comment]:
-        return [each for each in self.comments.values() if each.number == number]
+        return list(self._comments_by.get(number, {}).values())
+
+    def comment_count(self, number: int) -> int:
+        return len(self._comments_by.get(number, ()))
 
     def events_of(self, number: int) -> list[Event]:
-        return [each for each in self.events.values() if each.number == number]
+        return list(self._events_by.get(number, {}).values())
 
     # Changing ---------------------------------------------------------------------------------------------
 
@@ -200,7 +222,7 @@ class Repository:
     def comment(self, number: int, actor: str, at: datetime, body: str) -> Comment:
         issue = self.issue(number)
         comment = Comment(self._new_id(at), number, actor, body, at, at)
-        self.comments[comment.id] = comment
+        self._keep_comment(comment)
         issue.updated_at = max(issue.updated_at, at)
         return comment
 
@@ -216,6 +238,7 @@ class Repository:
         comment = self.comments.pop(comment_id, None)
         if comment is None:
             raise NoSuch(f"There is no comment {comment_id} in {self.full_name}.")
+        self._comments_by[comment.number].pop(comment_id, None)
         self._touch(comment.number, at)
 
     def edit(
@@ -250,6 +273,23 @@ class Repository:
         if login not in issue.assignees:
             issue.assignees.append(login)
             self._note(number, "assigned", actor, at, assignee=login, assigner=actor)
+        return issue
+
+    def unassign(self, number: int, actor: str, at: datetime, login: str) -> Issue:
+        issue = self.issue(number)
+        if login in issue.assignees:
+            issue.assignees.remove(login)
+            self._note(number, "unassigned", actor, at, assignee=login, assigner=actor)
+        return issue
+
+    def plan(self, number: int, actor: str, at: datetime, milestone: int | None) -> Issue:
+        """Put an issue into a milestone, or take it out of one."""
+        issue = self.issue(number)
+        if issue.milestone != milestone:
+            left, issue.milestone = issue.milestone, milestone
+            kind = "milestoned" if milestone is not None else "demilestoned"
+            title = self.milestone(milestone if milestone is not None else left or 0).title
+            self._note(number, kind, actor, at, milestone=title)
         return issue
 
     def close(self, number: int, actor: str, at: datetime, reason: str = "completed") -> Issue:
@@ -301,8 +341,10 @@ class Repository:
         """It is gone with its comments and events, and no list says so."""
         issue = self.issue(number)
         del self.issues[number]
-        self.comments = {key: each for key, each in self.comments.items() if each.number != number}
-        self.events = {key: each for key, each in self.events.items() if each.number != number}
+        for comment_id in self._comments_by.pop(number, {}):
+            del self.comments[comment_id]
+        for event_id in self._events_by.pop(number, {}):
+            del self.events[event_id]
         self.deleted.add(number)
         return issue
 
@@ -326,23 +368,28 @@ class Repository:
 
     def _note(self, number: int, kind: str, actor: str | None, at: datetime, **detail: str) -> Event:
         event = Event(self._new_id(at), number, kind, actor, at, detail)
-        self.events[event.id] = event
+        self._keep_event(event)
         self._touch(number, at)
         return event
 
     def _new_id(self, at: datetime) -> int:
-        self._last_id = max(self._last_id + 1, int(at.timestamp()) * 1_000_000)
-        return self._last_id
+        newest = max(self._last_id + 1, int(at.timestamp()) * 1_000_000)
+        found = self.preset.pop(0) if self.preset else newest
+        self._last_id = max(self._last_id, found)
+        self.given.append(found)
+        return found
 
 
 class Tracker:
     """All repositories, by name and by id; names are found whatever their case."""
 
     def __init__(self, story: IssueStory) -> None:
-        self.accounts: dict[str, Account] = dict(story.accounts)
+        self.accounts: dict[str, Account] = {**story.accounts, **{each.login: each for each in MACHINES}}
         self.by_id: dict[int, Repository] = {each.id: Repository(each) for each in story.repositories}
         # Old names lead on, as GitHub's redirects do.
         self.former: dict[str, int] = {}
+        # Roles that differ from what the account's standing gives.
+        self.permissions: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Repository]:
         return iter(self.by_id.values())
@@ -362,6 +409,18 @@ class Tracker:
         self.former.pop(to.casefold(), None)
         repository.full_name = to
         return repository
+
+    def known(self, login: str) -> Account | None:
+        """An account that is there, whatever the case of its letters."""
+        return next((each for name, each in self.accounts.items() if name.casefold() == login.casefold()), None)
+
+    def role(self, login: str) -> str:
+        """What an account may do in our private repositories: admin, maintain, write, triage, read or none."""
+        if login.casefold() in self.permissions:
+            return self.permissions[login.casefold()]
+        account = self.known(login)
+        roles = {"OWNER": "admin", "MEMBER": "write", "COLLABORATOR": "write"}
+        return roles.get(account.association, "none") if account is not None else "none"
 
     def account(self, login: str | None) -> Account | None:
         if login is None:

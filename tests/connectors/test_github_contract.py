@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -32,8 +31,7 @@ def merged(target: Any, patch: Any) -> Any:
     return result
 
 
-@pytest.fixture(scope="module")
-def description() -> Json:
+def load() -> Json:
     """The description with the breaking changes of the version we speak applied to its schemas."""
     if not DOCUMENT.exists():
         pytest.skip(f"GitHub's description {DOCUMENT} is not here (OPS_SCHEMAS says where)")
@@ -47,7 +45,27 @@ def description() -> Json:
 
 
 @pytest.fixture(scope="module")
+def description() -> Json:
+    return load()
+
+
+@pytest.fixture(scope="module")
 def validator(description: Json) -> Any:
+    return checker(description)
+
+
+def located(schema: Any) -> Any:
+    """The schema with its references leading into the description, wherever in it they stand."""
+    if isinstance(schema, dict):
+        return {
+            key: f"urn:github{value}" if key == "$ref" and isinstance(value, str) else located(value)
+            for key, value in schema.items()
+        }
+    return [located(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def checker(description: Json) -> Any:
+    """A check of a document against a schema of the description."""
     from openapi_schema_validator import OAS30Validator
     from referencing import Registry
     from referencing.jsonschema import DRAFT202012
@@ -55,14 +73,7 @@ def validator(description: Json) -> Any:
     registry = Registry().with_resource("urn:github", DRAFT202012.create_resource(description))
 
     def check(schema: Json, document: Any) -> None:
-        absolute = copy.deepcopy(schema)
-        if "$ref" in absolute:
-            absolute["$ref"] = f"urn:github{absolute['$ref']}"
-        if absolute.get("type") == "array" and "$ref" in absolute["items"]:
-            absolute["items"]["$ref"] = f"urn:github{absolute['items']['$ref']}"
-        for part in absolute.get("properties", {}).values():
-            if "$ref" in part.get("items", {}):
-                part["items"]["$ref"] = f"urn:github{part['items']['$ref']}"
+        absolute = located(schema)
         # GitHub means "or null" by nullable beside an enum that has no null.
         errors = [
             error
