@@ -213,6 +213,13 @@ def _carry_out(context: OpExecutionContext, its: _Its, step: Any) -> Iterator[Ou
     row = hold.settled(step.id)
     if execution.state != "running":
         _let_go(context.run_id)
+    if row is None:
+        # It waits for a person's word: what does not wait for it runs now, and the run ends; another takes it up.
+        hold.advance()
+        _let_go(context.run_id)
+        _deliver(context)
+        words = "; ".join(hold.unclear().values()) or "it waits for a step that waits for a person"
+        raise Failure(words, metadata={"execution": execution.id}, allow_retries=False)
     if row.status == "skipped":
         context.log.warning(f"not run: {row.reason}")
         return

@@ -18,6 +18,7 @@ from ops_platform.playbooks.runners.notify import NotifyRunner
 from ops_platform.playbooks.runners.synthesize import SynthesizeRunner
 from ops_platform.playbooks.runners.tool_call import ToolCallRunner
 from ops_platform.playbooks.steps import Runner, Runners
+from ops_platform.playbooks.toolbox.campaign_figures import CampaignFigures
 from ops_platform.playbooks.toolbox.campaigns import CampaignDraft
 from ops_platform.playbooks.toolbox.customers import AtRiskCustomers, CustomerReturned, InactiveCustomers
 from ops_platform.playbooks.toolbox.growth import RevenueMetrics, SignupAnalytics
@@ -48,6 +49,7 @@ def toolbox() -> Toolbox:
         InactiveCustomers(),
         CustomerReturned(),
         CampaignDraft(),
+        CampaignFigures(),
         CloseIncident(company_inbox),
         roles=frozenset(get_fleet().roles),
     )

@@ -111,19 +111,18 @@ def playbook_resume_sensor(jobs: Sequence[JobDefinition], environment: Environme
     def resume(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
         from ops_platform.database import connect
         from ops_platform.playbooks import record
-        from ops_platform.playbooks.engine import give_up, is_held
 
         asked = 0
         with connect() as connection:
             for execution in record.abandoned(connection, datetime.now(UTC) - SETTLE):
-                if is_held(connection, execution.id):
+                if record.is_held(connection, execution.id):
                     continue
                 if _stopped_by_somebody(context, execution.run_id):
-                    give_up(connection, execution.id, "its run was stopped")
+                    record.give_up(connection, execution.id, "its run was stopped")
                     connection.commit()
                     continue
                 if job_name(execution.playbook_id) not in names:
-                    give_up(connection, execution.id, "its playbook is not there any more")
+                    record.give_up(connection, execution.id, "its playbook is not there any more")
                     connection.commit()
                     continue
                 asked += 1

@@ -147,6 +147,47 @@ def playbook_resume(execution: int, as_json: bool) -> None:
     sys.exit(resume(execution, as_json=as_json))
 
 
+@playbook.command("settle")
+@click.argument("execution", type=int)
+@click.argument("step")
+@click.argument("said", type=click.Choice(["done", "not-done"]))
+@click.option("--reason", required=True, metavar="TEXT", help="How you know; it stands in the record.")
+@click.option("--effect", metavar="NAME", help="Which one, where the step has more than one.")
+@click.option("--result", metavar="JSON", help="What the step remembers of an effect that was done.")
+@click.option("--give-up", is_flag=True, help="Not done, and it is not to be done any more: the step has failed.")
+@click.option("--later", is_flag=True, help="Only say it; the sensor takes the execution up.")
+@click.option("--as", "called", metavar="PERSON", help="Who says it, of fleet.yaml, where people share an account.")
+@JSON
+def playbook_settle(
+    execution: int,
+    step: str,
+    said: str,
+    reason: str,
+    effect: str | None,
+    result: str | None,
+    give_up: bool,
+    later: bool,
+    called: str | None,
+    as_json: bool,
+) -> None:
+    """Say what became of an effect that nobody could look up; the execution goes on with it.
+
+    Done: it is not done again. Not done: it is done now, or with --give-up the step has failed.
+
+    \b
+    ops playbook settle 41 order done --reason "the supplier confirms order 7719"
+    ops playbook settle 41 order not-done --reason "nothing in their portal" --give-up
+    """
+    from ops_platform.commands.playbook_runs import settle
+
+    sys.exit(
+        settle(
+            execution, step, said, reason=reason, effect=effect, result=result, give_up=give_up, later=later,
+            called=called, as_json=as_json,
+        )
+    )  # fmt: skip
+
+
 @playbook.command("history")
 @click.argument("playbook_id", metavar="[PLAYBOOK]", required=False)
 @click.option("--execution", type=int, help="One execution whole: steps, conditions, results, tokens.")

@@ -17,7 +17,7 @@ import click
 from ops_platform import clock
 from ops_platform.commands.safe_text import printable
 from ops_platform.failures import ConfigurationError, DataFailure, OpsError
-from ops_platform.playbooks import record, variants, versions
+from ops_platform.playbooks import record, settling, variants, versions
 from ops_platform.playbooks.catalogue import Catalogue, catalogue, files_of, its_folder, plan_of_file
 from ops_platform.playbooks.model import Playbook
 from ops_platform.playbooks.source import InvalidPlaybookError
@@ -58,6 +58,7 @@ def show_list(*, as_json: bool) -> int:
     found, zone = its_catalogue(), get_fleet().company.timezone
     lines: list[dict[str, Any]] = []
     with connect() as connection:
+        waiting = [one for one in settling.unclear(connection) if not one.over]
         for playbook_id, plan in sorted(found.plans.items()):
             playbook = plan.playbook
             last = next(
@@ -74,6 +75,10 @@ def show_list(*, as_json: bool) -> int:
                         "duration": last.duration_ms,
                     },
                     "problem": versions.problem_of(connection, plan.source),
+                    "unclear": [
+                        {"execution": one.execution_id, "step": one.step_id, "effect": one.name}
+                        for one in waiting if one.playbook_id == playbook_id
+                    ],
                 }
             )  # fmt: skip
     if as_json:
@@ -105,6 +110,9 @@ def _print_line(line: dict[str, Any], zone: str) -> None:
     click.echo(f"    {line['steps']} steps; {', '.join(part for part in starts if part) or 'by hand'}; {went}")
     if line["problem"]:
         click.secho(f"    ⚠ {line['problem']}", fg="yellow")
+    for one in line["unclear"]:
+        told = f"{printable(one['effect'])} may have been done: ops playbook history --execution {one['execution']}"
+        click.secho(f"    ⚠ #{one['execution']} waits for a person at {one['step']}: {told}", fg="yellow")
 
 
 def show_one(playbook_id: str, *, version: int | None, text: bool, as_json: bool) -> int:
@@ -316,9 +324,10 @@ def show_variants(playbook_id: str, *, measure: bool, as_json: bool) -> int:
                 {
                     "arm": arm.arm, "units": arm.units, "measured": arm.measured,
                     "mean": None if arm.mean is None else str(arm.mean),
+                    "interval": None if arm.interval is None else list(arm.interval), "tooFew": arm.few,
                     "difference": None if arm.arm not in apart else {
                         "value": apart[arm.arm].difference, "low": apart[arm.arm].low, "high": apart[arm.arm].high,
-                        "toldApart": apart[arm.arm].told_apart,
+                        "toldApart": apart[arm.arm].told_apart, "tooFew": apart[arm.arm].few,
                     },
                 }
                 for arm in arms
@@ -328,13 +337,36 @@ def show_variants(playbook_id: str, *, measure: bool, as_json: bool) -> int:
         return 0
     click.secho(f"{experiment.name}: {printable(label)}", bold=True)
     for arm in arms:
-        mean = "nothing measured yet" if arm.mean is None else f"mean {arm.mean:.4g} of {arm.measured} measured"
-        click.echo(f"  {arm.arm}: {arm.units} units, {mean}")
+        click.echo(f"  {arm.arm}: {arm.units} units, {_of_arm(arm)}")
         one = apart.get(arm.arm)
         if one is not None:
             said = "told apart" if one.told_apart else "cannot be told apart yet"
-            click.echo(f"      {one.difference:+.4g} against {one.against} ({one.low:+.4g} to {one.high:+.4g}): {said}")
+            if one.few:
+                said = f"too few to tell (at least {variants.LEAST_MEASURED} measured of each)"
+            told = f"{_value(arm, one.difference, sign=True)} against {one.against}"
+            click.echo(
+                f"      {told} ({_value(arm, one.low, sign=True)} to {_value(arm, one.high, sign=True)}): {said}"
+            )
+    if len(arms) > 1 and not apart:
+        click.echo("  There is nothing to compare yet.")
     return 0
+
+
+def _of_arm(arm: variants.ArmResult) -> str:
+    """An arm's outcome with its uncertainty."""
+    if arm.mean is None:
+        return "nothing measured yet"
+    told = f"{'' if arm.yes_no else 'mean '}{_value(arm, float(arm.mean))} of {arm.measured} measured"
+    if arm.interval is not None:
+        told += f" ({_value(arm, arm.interval[0])} to {_value(arm, arm.interval[1])})"
+    return told
+
+
+def _value(arm: variants.ArmResult, value: float, *, sign: bool = False) -> str:
+    """A share in per cent, another mean as it is."""
+    if arm.yes_no:
+        return f"{100 * value:+.1f} %" if sign else f"{100 * value:.1f} %"
+    return f"{value:+.4g}" if sign else f"{value:.4g}"
 
 
 # In common --------------------------------------------------------------------------------------------------

@@ -148,6 +148,52 @@ def resume(execution_id: int, *, as_json: bool) -> int:
     return _told(made, as_json)
 
 
+def settle(
+    execution_id: int,
+    step_id: str,
+    said: str,
+    *,
+    reason: str,
+    effect: str | None,
+    result: str | None,
+    give_up: bool,
+    later: bool,
+    called: str | None,
+    as_json: bool,
+) -> int:
+    """Take a person's word about an unclear effect down, and go on with the execution. 0 where it succeeded, is over or
+    goes on later."""
+    from ops_platform.commands.approval import prepared, who
+    from ops_platform.database import connect
+    from ops_platform.playbooks import settling
+
+    if result is not None and said != "done":
+        raise click.UsageError("--result is what is remembered of an effect that was done")
+    try:
+        remembered = None if result is None else json.loads(result)
+    except ValueError:
+        raise click.UsageError("--result is JSON") from None
+    person = who(prepared(), called)
+    with connect() as connection:
+        settled = settling.settle(
+            connection, execution_id, step_id, "done" if said == "done" else "not_done", person=person.name,
+            via=person.via, reason=reason, name=effect, result=remembered, give_up=give_up,
+        )  # fmt: skip
+        waiting = settling.unclear(connection, execution_id)
+    if not as_json:
+        click.echo(f"✓ {printable(settled.name)} of {step_id}: {said}, as {printable(person.name)} said")
+    if settled.over or later or waiting:
+        if as_json:
+            click.echo(json.dumps(_record(execution_id=execution_id), indent=2))
+        elif settled.over:
+            click.echo(f"Execution #{execution_id} was over before; nothing goes on.")
+        else:
+            told = "Another effect waits for a word." if waiting else "playbook_resume_sensor takes it up by itself."
+            click.echo(f"Execution #{execution_id} is open. {told}")
+        return 0
+    return resume(execution_id, as_json=as_json)
+
+
 # Rehearsing -------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +256,7 @@ def _rehearsal_json(rehearsal: Rehearsal) -> dict[str, Any]:
 
 def history(playbook_id: str | None, *, execution: int | None, limit: int, as_json: bool) -> int:
     from ops_platform.database import connect
+    from ops_platform.playbooks import settling
 
     if execution is not None:
         made = _record(execution_id=execution)
@@ -221,6 +268,7 @@ def history(playbook_id: str | None, *, execution: int | None, limit: int, as_js
         return 0
     with connect() as connection:
         found = record.newest(connection, playbook_id, limit)
+        waiting = {one.execution_id for one in settling.unclear(connection) if not one.over}
         if as_json:
             told = [record.as_record(one, record.steps(connection, one.id)) for one in found]
             click.echo(json.dumps(told, indent=2))
@@ -230,7 +278,7 @@ def history(playbook_id: str | None, *, execution: int | None, limit: int, as_js
         took = "" if one.duration_ms is None else f"{one.duration_ms / 1000:.1f} s, {one.steps_executed} steps"
         click.echo(
             f"{sign} #{one.id} {one.started_at:%F %H:%M} UTC  {one.playbook_id} v{one.version}  {one.trigger_kind}"
-            f"  {took}{_because(one.error)}"
+            f"  {took or ('waits for a person' if one.id in waiting else '')}{_because(one.error)}"
         )
     if not found:
         click.echo("Nothing ran yet.")
@@ -243,12 +291,14 @@ def stats(*, days: int, as_json: bool) -> int:
     from ops_platform.playbooks.statistics import statistics
 
     with connect() as connection:
-        found = statistics(connection, clock.now() - timedelta(days=days), clock.now())
+        now, span = clock.now(), timedelta(days=days)
+        found = statistics(connection, now - span, now)
+        before = statistics(connection, now - 2 * span, now - span)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        click.echo(json.dumps({**found.to_json(), "before": before.to_json()}, indent=2))
         return 0
     click.echo(f"the last {days} days: {found.executions} executions")
-    for line in found.lines():
+    for line in found.lines(before):
         click.echo(f"  {line}")
     return 0
 
@@ -258,6 +308,7 @@ def stats(*, days: int, as_json: bool) -> int:
 
 def _record(*, key: str | None = None, execution_id: int | None = None) -> dict[str, Any] | None:
     from ops_platform.database import connect
+    from ops_platform.playbooks import settling
 
     with connect() as connection:
         if execution_id is not None:
@@ -265,7 +316,15 @@ def _record(*, key: str | None = None, execution_id: int | None = None) -> dict[
         else:
             assert key is not None
             found = record.by_key(connection, key)
-        return None if found is None else record.as_record(found, record.steps(connection, found.id))
+        if found is None:
+            return None
+        made = record.as_record(found, record.steps(connection, found.id))
+        made["unclear"] = [
+            {"step": one.step_id, "effect": one.name, "request": one.request, "since": one.since.isoformat(),
+             "why": one.why}
+            for one in settling.unclear(connection, found.id)
+        ]  # fmt: skip
+        return made
 
 
 def _told(made: dict[str, Any], as_json: bool) -> int:
@@ -290,6 +349,12 @@ def _print_record(made: dict[str, Any], *, results: bool) -> None:
         click.echo(f"  {_SIGNS[step['status']]} {step['id']}{said}{tries}{_because(step['reason'])}")
         if results and step["id"] in made["results"]:
             click.echo(_indented(printable_json(made["results"][step["id"]])))
+    for one in made.get("unclear", ()):
+        click.secho(
+            f"  ⚠ {one['step']}: {printable(one['effect'])} may have been done ({printable(one['why'])})", fg="yellow"
+        )
+        click.echo(f"      asked for: {printable(json.dumps(one['request'], ensure_ascii=False))[:300]}")
+        click.echo(f"      ops playbook settle {made['executionId']} {one['step']} done|not-done --reason …")
 
 
 def printable_json(value: Any) -> str:

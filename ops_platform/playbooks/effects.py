@@ -4,7 +4,8 @@ Belongs here: the one function and the SQL on `ops.playbook_effects`. Does not b
 goes by the outbox or by an approval (they have ledgers of their own).
 
 Between doing it and writing down that it was done there is a moment in which a process can die. What is found
-`intended` by the next one is looked up at the vendor; where that is not possible, it is `unclear` and a person's.
+`intended` by the next one is looked up at the vendor; where that is not possible, it is `unclear` and a person's
+(`settling.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 Connect = Callable[[], "psycopg.Connection[Any]"]
 
 
+class UnclearEffectError(DataFailure):
+    """It may have been done, and nobody can look it up: the step waits until a person has said which."""
+
+
 def once(
     connect: Connect,
     *,
@@ -38,8 +43,12 @@ def once(
 ) -> Any:
     """Do an external effect at most once, and return what is remembered of it (JSON).
 
-    `do` is given an idempotency key to hand to the vendor. Raises what `do` raises; `DataFailure` where the effect may
-    have been done and cannot be looked up, or where something else is asked for under the same key."""
+    `do` is given an idempotency key to hand to the vendor. Raises what `do` raises; `UnclearEffectError` where the
+    effect may have been done and cannot be looked up; `DataFailure` where something else is asked for under its key."""
+    unclear = UnclearEffectError(
+        f"{name} may have been done, and cannot be looked up: a person says which, by"
+        f" `ops playbook settle {execution_id} {step_id} done` or `not-done`"
+    )
     key = bounded(f"{key}:{name}")
     wanted = orjson.dumps(request, option=orjson.OPT_SORT_KEYS)
     before = _intend(connect, key, execution_id, step_id, name, wanted)
@@ -49,9 +58,10 @@ def once(
             raise DataFailure(f"{name} was begun with another request: nothing is done under the same key")
         if state == "done":
             return result
+        if state == "intended" and look_up is None:
+            _note(connect, key, "unclear", error="a process died over it")
         if state == "unclear" or (state == "intended" and look_up is None):
-            _note(connect, key, "unclear", error="it may have been done, and cannot be looked up")
-            raise DataFailure(f"{name}: an earlier attempt may have done it, which cannot be looked up: a person must")
+            raise unclear
         if state == "intended" and look_up is not None:
             found = look_up(_digest(key))
             if found is not None:
@@ -61,7 +71,10 @@ def once(
     failpoint("playbooks.effect_intended")
     try:
         result = do(_digest(key))
-    except AmbiguousFailure:
+    except AmbiguousFailure as error:
+        if look_up is None:
+            _note(connect, key, "unclear", error=str(error))
+            raise unclear from error
         raise  # stays intended: the next attempt looks before it repeats
     except OpsError as error:
         _note(connect, key, "not_done", error=str(error))

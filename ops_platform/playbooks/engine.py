@@ -26,9 +26,9 @@ from ops_platform.failures import DataFailure, OpsError, TransientFailure
 from ops_platform.playbooks import record, variants, versions
 from ops_platform.playbooks.attempt import Doors, Standing, as_json, attempt, from_json, key_of
 from ops_platform.playbooks.checks import House
-from ops_platform.playbooks.effects import once
+from ops_platform.playbooks.effects import UnclearEffectError, once
 from ops_platform.playbooks.plan import Plan
-from ops_platform.playbooks.record import Execution, LostHoldError, TriggerKind, wall_clock
+from ops_platform.playbooks.record import EXECUTION_LOCK, Execution, LostHoldError, TriggerKind, wall_clock
 from ops_platform.playbooks.rules import decide
 from ops_platform.playbooks.variables import resolve
 from ops_platform.redaction import without_secrets
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from ops_platform.playbooks.tools import Arm, ToolOutput
 
-# The first half of an advisory lock's key: what kind of thing is locked. The number only has to be ours.
-EXECUTION_LOCK = 4180
 AT_ONCE = 4
 MOST_HOLDS = 5
 REASON_MOST = 2000
@@ -134,30 +132,12 @@ def plan_that_ran(machine: Machine, execution: Execution) -> Plan:
     return plan_of(version.source, f"{execution.playbook_id} version {execution.version}", machine.house)
 
 
-def is_held(connection: psycopg.Connection[Any], execution_id: int) -> bool:
-    """Whether a living process holds the execution, as far as its lock tells at this moment."""
-    row = connection.execute(
-        """select exists (
-               select from pg_locks where locktype = 'advisory' and classid = %s and objid = %s and objsubid = 2
-                   and database = (select oid from pg_database where datname = current_database())
-           )""",
-        (EXECUTION_LOCK, execution_id),
-    ).fetchone()
-    return row is not None and bool(row[0])
-
-
-def give_up(connection: psycopg.Connection[Any], execution_id: int, error: str) -> None:
-    """End an execution that nobody is to go on with: what is open is not run any more. In the caller's transaction."""
-    for row in record.steps(connection, execution_id):
-        record.skip(connection, execution_id, row.step_id, error)
-    record.close(connection, execution_id, error)
-
-
 class Hold:
     """A process's hold on an execution: while it lasts, nobody else runs it.
 
     `advance(step)` runs whatever may run until that step is settled, and without a step until all are; steps between
-    which nothing stands run at the same time. Use as a context manager; the end of the process ends the hold, too."""
+    which nothing stands run at the same time. A step whose effect is unclear waits for a person, and with it what waits
+    for it: the execution then stays open. Use as a context manager; the end of the process ends the hold, too."""
 
     def __init__(self, machine: Machine, plan: Plan, execution: Execution) -> None:
         if plan.source.content_hash != execution.content_hash:
@@ -173,6 +153,7 @@ class Hold:
         self._running: dict[str, threading.Thread] = {}
         self._settled: dict[str, record.StepRow] = {}
         self._results: dict[str, ToolOutput] = {}
+        self._unclear: dict[str, str] = {}
         self._broken: BaseException | None = None
         self._until = time.monotonic() + plan.playbook.timeout_minutes * 60
         self._closed = False
@@ -205,8 +186,8 @@ class Hold:
     # What runs -------------------------------------------------------------------------------------------
 
     def advance(self, until: str | None = None) -> Execution:
-        """Run until the step is settled (all of them without one); the execution as it stands then. Raises what keeps
-        steps from being noted (a database that is away, a hold that was lost)."""
+        """Run until the step is settled (all of them without one) or nothing more can run before a person has spoken;
+        the execution as it stands then. Raises what keeps steps from being noted (a database away, a lost hold)."""
         with self._changed:
             while not self._closed:
                 if self._broken is not None:
@@ -224,6 +205,8 @@ class Hold:
                 if self._running:
                     # In slices, so that an interrupt of this thread is heard.
                     self._changed.wait(0.5)
+                elif self._unclear and len(self._settled) < len(self._plan.order):
+                    break
         with self._machine.connect() as connection:
             return record.load(connection, self._execution.id)
 
@@ -232,10 +215,15 @@ class Hold:
         with self._changed:
             return self._settled.get(step_id)
 
+    def unclear(self) -> dict[str, str]:
+        """The steps that wait for a person, and what about."""
+        with self._changed:
+            return {step: words for step, words in self._unclear.items() if step not in self._settled}
+
     def _begin_what_may(self) -> None:
         out_of_time = time.monotonic() > self._until
         for step_id in self._plan.order:
-            if step_id in self._settled or step_id in self._running:
+            if step_id in self._settled or step_id in self._running or step_id in self._unclear:
                 continue
             decision = decide(self._plan, step_id, self._settled)
             if decision == "wait":
@@ -274,7 +262,7 @@ class Hold:
     def _end(self, error: str) -> None:
         """Give the execution up: what is open is not run any more."""
         with self._machine.connect() as connection:
-            give_up(connection, self._execution.id, error)
+            record.give_up(connection, self._execution.id, error)
         self._refresh()
         self._closed = True
 
@@ -328,6 +316,11 @@ class Hold:
                 return
             except LostHoldError:
                 raise
+            except UnclearEffectError as error:
+                self._machine.log(f"{step_id}: {error}")
+                with self._changed:
+                    self._unclear[step_id] = str(error)
+                return
             except DeadlineExceededError:
                 reason, again = f"it took longer than {seconds} s", not external
             except TransientFailure as error:

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 Status = Literal["waiting", "running", "ran", "skipped", "failed"]
 TriggerKind = Literal["schedule", "manual", "http", "event", "dry_run"]
 SETTLED = ("ran", "skipped", "failed")
+# The first half of the advisory lock's key by which a process holds an execution. The number only has to be ours.
+EXECUTION_LOCK = 4180
+_WAITS = (
+    "exists (select from ops.playbook_effects as effects"
+    " where effects.execution_id = playbook_executions.id and effects.state = 'unclear')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +154,11 @@ def open_execution(
 
 
 def take_up(connection: psycopg.Connection[Any], execution_id: int) -> bool:
-    """A process takes the execution up, now; whether it is still running."""
+    """A process takes the execution up, now; whether it is still running. Looking at one that waits for a person is no
+    attempt at it."""
     row = connection.execute(
-        "update ops.playbook_executions set held_at = %s, holds = holds + 1 where id = %s and state = 'running'"
-        " returning id",
+        f"""update ops.playbook_executions set held_at = %s, holds = holds + case when {_WAITS} then 0 else 1 end
+            where id = %s and state = 'running' returning id""".encode(),
         (wall_clock(), execution_id),
     ).fetchone()
     return row is not None
@@ -174,6 +181,25 @@ def close(connection: psycopg.Connection[Any], execution_id: int, error: str | N
            where executions.id = %(id)s and executions.state = 'running'""",
         {"id": execution_id, "error": error, "now": wall_clock()},
     )
+
+
+def give_up(connection: psycopg.Connection[Any], execution_id: int, error: str) -> None:
+    """End an execution that nobody is to go on with: what is open is not run any more. In the caller's transaction."""
+    for row in steps(connection, execution_id):
+        skip(connection, execution_id, row.step_id, error)
+    close(connection, execution_id, error)
+
+
+def is_held(connection: psycopg.Connection[Any], execution_id: int) -> bool:
+    """Whether a living process holds the execution, as far as its lock tells at this moment."""
+    row = connection.execute(
+        """select exists (
+               select from pg_locks where locktype = 'advisory' and classid = %s and objid = %s and objsubid = 2
+                   and database = (select oid from pg_database where datname = current_database())
+           )""",
+        (EXECUTION_LOCK, execution_id),
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 # Steps ------------------------------------------------------------------------------------------------------
@@ -259,9 +285,10 @@ def newest(connection: psycopg.Connection[Any], playbook_id: str | None = None, 
 
 
 def abandoned(connection: psycopg.Connection[Any], before: datetime) -> list[Execution]:
-    """Executions that are running and were last taken up before `before`; whether a process still holds one, its lock
-    tells."""
-    return _executions(connection, "state = 'running' and held_at < %(before)s", {"before": before}, 100)
+    """Executions that are running, were last taken up before `before` and do not wait for a person's word about an
+    effect; whether a process still holds one, its lock tells."""
+    condition = f"state = 'running' and held_at < %(before)s and not {_WAITS}"
+    return _executions(connection, condition, {"before": before}, 100)
 
 
 def steps(connection: psycopg.Connection[Any], execution_id: int) -> list[StepRow]:

@@ -50,16 +50,16 @@ class Statistics:
             "uptime": {name: str(share) for name, share in self.uptime.items()},
         }  # fmt: skip
 
-    def lines(self) -> list[str]:
-        """For a reader."""
+    def lines(self, before: Statistics | None = None) -> list[str]:
+        """For a reader; `before` is the span of the same length that this one follows, for how notices go."""
         rate = "unknown: nothing ran" if self.success_rate is None else f"{100 * self.success_rate:.1f} %"
         duration = "unknown" if self.mean_duration_ms is None else f"{self.mean_duration_ms / 1000:.1f} s"
         longest = "" if self.longest_duration_ms is None else f", the longest {self.longest_duration_ms / 1000:.1f} s"
         told = ", ".join(f"{count} {severity}" for severity, count in self.notices.items()) or "none"
+        campaigns = f"campaigns put up for approval: {self.campaigns / self.weeks:.1f} a week"
         made = [
             f"success rate {rate}", f"mean duration {duration}{longest} (goal: less than {MOST_MINUTES} minutes)",
-            f"notices told: {told}", f"campaigns put up for approval: {self.campaigns / self.weeks:.1f} a week",
-            f"tokens: {self.tokens:,}",
+            f"notices told: {told}{_trend(self, before)}", campaigns, f"tokens: {self.tokens:,}",
         ]  # fmt: skip
         made += [
             f"uptime of {name}: {100 * share:.2f} %{'' if share >= LEAST_UPTIME else ' (goal: 99.5 %)'}"
@@ -68,6 +68,15 @@ class Statistics:
         if not self.uptime:
             made.append("uptime of integrations: unknown, none was asked")
         return made + [f"{name} failed {count} times" for name, count in self.failed.items()]
+
+
+def _trend(now: Statistics, before: Statistics | None) -> str:
+    """How many more or fewer notices than in the span before; nothing where nothing ran then."""
+    if before is None or not before.executions:
+        return ""
+    here, there = sum(now.notices.values()), sum(before.notices.values())
+    word = "as many as" if here == there else "more than" if here > there else "fewer than"
+    return f" ({here}, {word} the {there} of the span before)"
 
 
 def statistics(connection: psycopg.Connection[Any], start: datetime, end: datetime) -> Statistics:

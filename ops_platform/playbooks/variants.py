@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.playbooks.tools import Arm
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     from ops_platform.playbooks.model import Experiment, Playbook
 
-#: Two arms are told apart where zero is outside the interval that holds the difference with this certainty.
-_Z95 = 1.959964
+#: Two arms are told apart where zero is outside the interval that holds their difference with this certainty, and each
+#: has so many measured units: two that agree by chance look certain.
+_Z95 = NormalDist().inv_cdf(0.975)
+LEAST_MEASURED = 30
 
 
 def arm_of(playbook_id: str, experiment: Experiment, unit: str) -> str:
@@ -95,28 +98,43 @@ def measure_due(
 @dataclass(frozen=True, slots=True)
 class ArmResult:
     """What is known of an arm: units, how many were measured, the mean of what was measured and its standard error;
-    None is unknown (nothing measured, or a single unit)."""
+    None is unknown (nothing measured, or a single unit). `yes_no` says that every outcome is 0 or 1: the mean is a
+    share."""
 
     arm: str
     units: int
     measured: int
     mean: Decimal | None
     standard_error: float | None
+    yes_no: bool = False
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """What holds the arm's true mean with 95 % certainty: Wilson's for a share, which is right for few units and
+        for all or none of them, too; else the mean with normal bounds. None where there is no telling."""
+        return _interval(self, _Z95)
+
+    @property
+    def few(self) -> bool:
+        """Whether so few were measured that nothing is concluded from them."""
+        return self.measured < LEAST_MEASURED
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An arm's mean against that of the first arm, with the interval that holds it with 95 % certainty."""
+    """An arm's mean against that of the first arm, with the interval that holds it with 95 % certainty (all the
+    comparisons of an experiment together). `few`: one of the two has too few units for a conclusion."""
 
     arm: str
     against: str
     difference: float
     low: float
     high: float
+    few: bool = False
 
     @property
     def told_apart(self) -> bool:
-        return self.low > 0 or self.high < 0
+        return not self.few and (self.low > 0 or self.high < 0)
 
 
 def results(connection: psycopg.Connection[Any], playbook: Playbook) -> list[ArmResult]:
@@ -125,33 +143,55 @@ def results(connection: psycopg.Connection[Any], playbook: Playbook) -> list[Arm
     if experiment is None:
         return []
     rows = connection.execute(
-        """select arm, count(*), count(outcome), avg(outcome), stddev_samp(outcome)
+        """select arm, count(*), count(outcome), avg(outcome), stddev_samp(outcome),
+               count(outcome) filter (where outcome not in (0, 1))
            from ops.playbook_assignments where playbook_id = %s and experiment = %s group by arm""",
         (playbook.id, experiment.name),
     ).fetchall()
     found: Mapping[str, Any] = {row[0]: row for row in rows}
+    # What is a share is one in every arm: a number that is 0 or 1 by chance is not.
+    yes_no = bool(rows) and not any(row[5] for row in rows)
     names = [*experiment.arms, *sorted(set(found) - set(experiment.arms))]
     made = []
     for name in names:
         row = found.get(name)
         if row is None:
-            made.append(ArmResult(name, 0, 0, None, None))
+            made.append(ArmResult(name, 0, 0, None, None, yes_no))
             continue
         error = None if row[4] is None or row[2] < 2 else float(row[4]) / math.sqrt(row[2])
-        made.append(ArmResult(name, row[1], row[2], row[3], error))
+        made.append(ArmResult(name, row[1], row[2], row[3], error, yes_no))
     return made
 
 
 def differences(arms: list[ArmResult]) -> list[Difference]:
-    """Every other arm against the first, where both are known (Welch's standard error, normal bounds)."""
-    if not arms or arms[0].mean is None or arms[0].standard_error is None:
+    """Every other arm against the first, where both are known. Shares by Newcombe's interval (Wilson's of both arms),
+    other means by Welch's standard error; the certainty is divided among the comparisons (Bonferroni)."""
+    if len(arms) < 2:
         return []
-    base = arms[0]
+    base, others = arms[0], [arm for arm in arms[1:] if arm.measured]
+    certain = NormalDist().inv_cdf(1 - 0.05 / (2 * max(len(others), 1)))
     made = []
-    for arm in arms[1:]:
-        if arm.mean is None or arm.standard_error is None or base.mean is None or base.standard_error is None:
+    for arm in others:
+        mine, theirs = _interval(arm, certain), _interval(base, certain)
+        if mine is None or theirs is None or arm.mean is None or base.mean is None:
             continue
-        delta = float(arm.mean - base.mean)
-        wide = _Z95 * math.hypot(arm.standard_error, base.standard_error)
-        made.append(Difference(arm.arm, base.arm, delta, delta - wide, delta + wide))
+        own, other = float(arm.mean), float(base.mean)
+        delta = own - other
+        low = delta - math.hypot(own - mine[0], theirs[1] - other)
+        high = delta + math.hypot(mine[1] - own, other - theirs[0])
+        made.append(Difference(arm.arm, base.arm, delta, low, high, arm.few or base.few))
     return made
+
+
+def _interval(arm: ArmResult, certain: float) -> tuple[float, float] | None:
+    if arm.mean is None or not arm.measured:
+        return None
+    mean, count = float(arm.mean), arm.measured
+    if arm.yes_no:
+        square = certain * certain / count
+        middle = (mean + square / 2) / (1 + square)
+        wide = math.sqrt(mean * (1 - mean) / count * certain * certain + square * square / 4) / (1 + square)
+        return max(middle - wide, 0.0), min(middle + wide, 1.0)
+    if arm.standard_error is None:
+        return None
+    return mean - certain * arm.standard_error, mean + certain * arm.standard_error

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
+import httpx
 import pytest
 
+from ops_platform.action_items.store import standing
 from ops_platform.alerts.presses import Handlers, Person
 from ops_platform.approvals import message as shown
 from ops_platform.approvals.inbox import Inbox
 from ops_platform.approvals.message import show_standing
 from ops_platform.approvals.pressed import PressedApprovals
+from ops_platform.approvals.thread_subjects import payload
 from ops_platform.delivery import deliver
 from ops_platform.failures import PermanentFailure
 from resources.slack_interactions import Desk, HttpListener, SlackPeople, answer_privately, presses_of
 from resources.slack_posting import SlackPoster
 from tests.alerts.shop import SECRET, TOKEN, texts
-from tests.approvals.notes import DUE, NOW, Notes, asked, events, inbox, posted, say, states
+from tests.approvals.campaign import asked_for
+from tests.approvals.campaign import inbox as threads_inbox
+from tests.approvals.notes import CHANNELS, DUE, NOW, Notes, asked, events, inbox, posted, say, states
+from tests.approvals.test_threads import ACTIONS
 from tests.delivery.conftest import FAST
 from tests.delivery.sandboxed import Sandbox, running_sandbox
 
@@ -46,6 +56,7 @@ class Office:
     sandbox: Sandbox
     poster: SlackPoster
     inbox: Inbox = field(default_factory=inbox)
+    channel: str = "C0EXEC"
 
     def deliver(self) -> None:
         report = deliver(self.connect, self.poster, policy=FAST)
@@ -64,29 +75,29 @@ class Office:
         )
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> Iterator[HttpListener]:
         desk = self.desk()
         listener = HttpListener(desk, SECRET)
         desk.start()
         listener.start()
         self.sandbox.control("POST", "slack/interactivity", {"url": listener.url})
         try:
-            yield
+            yield listener
         finally:
             self.sandbox.control("POST", "slack/interactivity", {"url": None})
             listener.stop()
             desk.stop()
 
     def message(self) -> dict[str, Any]:
-        page = self.poster.ask("conversations.history", {"channel": "C0EXEC", "limit": 1})
+        page = self.poster.ask("conversations.history", {"channel": self.channel, "limit": 1})
         return dict(page["messages"][0])
 
     def thread(self) -> list[str]:
-        page = self.poster.ask("conversations.replies", {"channel": "C0EXEC", "ts": self.message()["ts"]})
+        page = self.poster.ask("conversations.replies", {"channel": self.channel, "ts": self.message()["ts"]})
         return [texts(message) for message in page["messages"][1:]]
 
     def press(self, action: str, user: str = "U0DANA", **more: Any) -> dict[str, Any]:
-        body = {"channel": "C0EXEC", "ts": self.message()["ts"], "action_id": action, "user": user, **more}
+        body = {"channel": self.channel, "ts": self.message()["ts"], "action_id": action, "user": user, **more}
         return dict(self.sandbox.control("POST", "slack/press", body))
 
     def settled(self, count: int) -> list[tuple[str, str]]:
@@ -323,3 +334,54 @@ def test_the_listeners_turn_sees_to_what_others_left_behind(office: Office, monk
     assert states(office.connect) == [(1, "sent"), (2, "expired")]
     assert len(posted(office.connect)) == 1
     assert "⌛ Not decided in time: refused: A note" in texts(office.message())
+
+
+# The threads of playbooks ------------------------------------------------------------------------------------
+
+
+def signed_post(url: str, payload: dict[str, Any], secret: str = SECRET, age: float = 0) -> int:
+    """The status of a press as Slack would send it: a form, signed by the time of `age` seconds ago."""
+    body, stamp = urlencode({"payload": json.dumps(payload)}).encode(), str(int(time.time() - age))
+    digest = hmac.new(secret.encode(), b"v0:" + stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
+    headers = {
+        "X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={digest}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }  # fmt: skip
+    return httpx.post(url, content=body, headers=headers, timeout=5).status_code
+
+
+@pytest.mark.parametrize("kind", ["growth_review", "campaign", "incident"])
+def test_threads_of_playbooks_are_decided_by_a_signed_press_once(warehouse: Any, sandbox: Sandbox, kind: str) -> None:
+    role, desk = {"growth_review": "executive", "campaign": "team", "incident": "alerts"}[kind], threads_inbox()
+    office = Office(warehouse, sandbox, SlackPoster(TOKEN, base_url=sandbox.url, timeout=5), desk, CHANNELS[role])
+    if kind == "campaign":
+        asked_for(warehouse, desk, channel_key=role)
+    else:
+        given = payload("2026-11-02", "As it stands.", None, ACTIONS if kind == "growth_review" else [])
+        asked(warehouse, desk, kind=kind, payload=given, author="job:ops", channel_key=role, assignee="lee")
+    office.deliver()
+    before = len(office.told_alone())
+    with office.listening() as listener:
+        pressed = office.press(shown.APPROVE, deliveries=2, replay=True, typed={shown.FIELD: "go"})
+        office.settled(1)
+        # Slack's second delivery was the very same signed request: it is known, and does nothing.
+        assert [one["status"] for one in pressed["results"]] == [200, 409]
+        # Forged, or from a time that is over: nothing of it is looked at.
+        again = {**pressed["payload"], "user": {**pressed["payload"]["user"], "id": "U0LEE"}}
+        assert signed_post(listener.url, again, secret="0" * 32) == 401
+        assert signed_post(listener.url, again, age=301) == 401
+        # Lee's Slack still shows the buttons: well received, and told who was first.
+        assert signed_post(listener.url, again) == 200
+        rows = office.settled(2)
+    assert sorted(state for state, _ in rows) == ["done", "refused"]
+    (told,) = office.told_alone()[before:]
+    assert "was approved and is done by Dana Whitfield" in told
+    assert states(warehouse) == [(1, "sent")]
+    assert [event for event in events(warehouse) if event in ("approved", "rejected", "sent")] == ["approved", "sent"]
+    with warehouse() as connection:
+        opened = len(standing(connection))
+        drafts = connection.execute("select count(*) from ops.campaign_handovers").fetchone()
+    assert (opened, drafts) == {"growth_review": (2, (0,)), "campaign": (0, (2,)), "incident": (0, (0,))}[kind]
+    thread = office.thread()
+    assert thread[0].startswith("*Dana Whitfield* approved version 1") and thread[1].startswith("Done, once")
+    assert buttons(office.message()) == []

@@ -24,6 +24,7 @@ from ops_platform.playbooks.runners.notify import NotifyRunner
 from ops_platform.playbooks.runners.synthesize import SynthesizeRunner
 from ops_platform.playbooks.runners.tool_call import ToolCallRunner
 from ops_platform.playbooks.steps import Runners
+from ops_platform.playbooks.toolbox.campaign_figures import CampaignFigures
 from ops_platform.playbooks.toolbox.campaigns import CampaignDraft
 from ops_platform.playbooks.toolbox.customers import AtRiskCustomers, CustomerReturned, InactiveCustomers
 from ops_platform.playbooks.toolbox.growth import RevenueMetrics, SignupAnalytics
@@ -214,7 +215,7 @@ def company_house(vendors: Vendors, *, fleet: Fleet | None = None, mail: bool = 
     tools = Toolbox.of(
         SystemHealth(), PlatformStats(), IntegrationPings(vendors, LABELS), CredentialsCheck(LABELS), SearchLogs(),
         SignupAnalytics(), RevenueMetrics(), AtRiskCustomers(), InactiveCustomers(), CustomerReturned(),
-        CampaignDraft(), CloseIncident(inbox), roles=frozenset(its.roles),
+        CampaignDraft(), CampaignFigures(), CloseIncident(inbox), roles=frozenset(its.roles),
     )  # fmt: skip
     runners = Runners(
         {
@@ -250,3 +251,13 @@ def context(
         "once": lambda *a: None, "connect": connect, **changes,
     }  # fmt: skip
     return StepContext(**given)
+
+
+def answer(connect: Any, tool: Any, given: Any, **changes: Any) -> Any:
+    """What the tool answers, committed."""
+    with connect() as connection:
+        found = tool.run(given, context(connection, connect, **changes))
+        connection.commit()
+    # What a step keeps is JSON; it comes back as it was.
+    assert tool.Output.model_validate_json(found.model_dump_json()) == found
+    return found

@@ -234,3 +234,17 @@ def posted(connect: Any) -> list[str]:
 
 def pid() -> int:
     return os.getpid()
+
+
+#: A playbook with a condition, its negation, and what waits for either.
+GATED = (
+    call("look", "look", count="${{ vars.count }}")
+    + condition("any", "steps.look.result.customers.size() > 0")
+    + call("tell", "tell", "when: any", text="${{ steps.look.result.customers.size() }} customers, ${{ run.date }}")
+    + call("none", "tell", "unless: any", text="Nobody is away.")
+    + call("more", "look", "needs: tell")
+    + call("last", "tell", "after: [tell, none]", text="said: ${{ steps.tell.status }}, ${{ steps.none.status }}")
+)
+COUNT = "variables:\n  count: {type: integer, default: 2, minimum: 0}\n"
+#: The same, as a scheduler may start it.
+HTTP = COUNT + 'triggers: {schedule: "0 9 * * 1-5", http: true}\n'

@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from ops_platform.cli import cli
 from ops_platform.commands.trigger import run as triggered
 from ops_platform.failures import ConfigurationError, DataFailure
-from ops_platform.fleet import reset_fleet
 from ops_platform.playbooks.engine import run
 from ops_platform.playbooks.statistics import statistics
-from ops_platform.settings import reset_settings
 from resources.playbook_trigger import Asked
 from tests.conftest import Connect
-from tests.playbooks.shop import NOW, house, machine
+from tests.playbooks.conftest import Ops
+from tests.playbooks.shop import GATED, HTTP, NOW, house, machine
 from tests.playbooks.shop import playbook as text_of
-from tests.playbooks.test_engine import COUNT, GATED
-
-Ops = Callable[..., Result]
-HTTP = COUNT + 'triggers: {schedule: "0 9 * * 1-5", http: true}\n'
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "demo.yaml").write_text(text_of(GATED, HTTP))
-    (tmp_path / "off.yaml").write_text(text_of(GATED, HTTP + "enabled: false\n", name="off"))
-    (tmp_path / "shy.yaml").write_text(text_of(GATED, COUNT, name="shy"))
-    (tmp_path / "broken.yaml").write_text("id: broken\nname: [")
-    return tmp_path
-
-
-@pytest.fixture
-def ops(warehouse: Connect, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ops]:
-    """Runs a command as a person would, on this test's database, with the test's tools."""
-    monkeypatch.setenv("OPS_PLAYBOOKS", str(folder))
-    monkeypatch.setenv("OPS_NOW", NOW.isoformat())
-    monkeypatch.setattr("ops_platform.commands.prepare.prepare_database", lambda: None)
-    monkeypatch.setattr("ops_platform.database.connect", lambda *_, **__: warehouse())
-    monkeypatch.setattr("jobs.toolbox.house", house)
-    reset_settings()
-    reset_fleet()
-    yield lambda *arguments, **more: CliRunner().invoke(cli, ["playbook", *arguments], **more)
-    reset_settings()
-    reset_fleet()
 
 
 def test_listing_shows_what_is_there_and_what_is_wrong(ops: Ops, warehouse: Connect) -> None:
@@ -104,6 +74,26 @@ def test_history_versions_and_differences(ops: Ops, warehouse: Connect, folder: 
     with warehouse() as connection:
         found = statistics(connection, NOW - timedelta(days=1), NOW + timedelta(days=6))
     assert (found.executions, found.success_rate, found.weeks, found.failed) == (1, Decimal(1), Decimal(1), {})
+
+
+def test_how_notices_go_from_one_span_to_the_next(ops: Ops, warehouse: Connect, folder: Path) -> None:
+    from ops_platform.playbooks.catalogue import plan_of_file
+
+    made, said = plan_of_file(folder / "demo.yaml", house()), []
+    for days, count in ((45, 1), (3, 3)):
+        done = run(machine(warehouse), made, key=f"k{days}", as_of=NOW - timedelta(days=days))
+        with warehouse() as connection:
+            for number in range(count):
+                connection.execute(
+                    "insert into ops.playbook_notices (key, execution_id, step_id, playbook_id, severity, title, at)"
+                    " values (%s, %s, 'tell', 'demo', 'high', 'x', %s)",
+                    (f"{days}:{number}", done.id, NOW - timedelta(days=days)),
+                )
+        said.append(ops("stats", "--days", "30").output)
+    assert "notices told: none (0, fewer than the 1 of the span before)" in said[0]
+    assert "notices told: 3 high (3, more than the 1 of the span before)" in said[1]
+    told = json.loads(ops("stats", "--json", "--days", "30").output)
+    assert (told["noticesBySeverity"], told["before"]["noticesBySeverity"]) == ({"high": 3}, {"high": 1})
 
 
 def test_an_execution_is_resumed_as_it_began(ops: Ops, warehouse: Connect, folder: Path) -> None:

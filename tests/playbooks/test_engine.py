@@ -14,17 +14,7 @@ from ops_platform.failures import DataFailure, TransientFailure
 from ops_platform.playbooks import record
 from ops_platform.playbooks.engine import Hold, run, start
 from tests.conftest import Connect
-from tests.playbooks.shop import NOW, call, condition, machine, plan, posted, reasons, statuses
-
-GATED = (
-    call("look", "look", count="${{ vars.count }}")
-    + condition("any", "steps.look.result.customers.size() > 0")
-    + call("tell", "tell", "when: any", text="${{ steps.look.result.customers.size() }} customers, ${{ run.date }}")
-    + call("none", "tell", "unless: any", text="Nobody is away.")
-    + call("more", "look", "needs: tell")
-    + call("last", "tell", "after: [tell, none]", text="said: ${{ steps.tell.status }}, ${{ steps.none.status }}")
-)
-COUNT = "variables:\n  count: {type: integer, default: 2, minimum: 0}\n"
+from tests.playbooks.shop import COUNT, GATED, NOW, call, condition, machine, plan, posted, reasons, statuses
 
 
 def test_a_condition_decides_and_so_does_its_negation(warehouse: Connect) -> None:

@@ -14,8 +14,7 @@ from ops_platform.playbooks import record
 from ops_platform.playbooks.engine import Hold, start
 from ops_platform.playbooks.plan import Plan
 from tests.conftest import Connect
-from tests.playbooks.shop import NOW, call, condition, house, machine, plan, posted, statuses
-from tests.playbooks.test_engine import COUNT, GATED
+from tests.playbooks.shop import COUNT, GATED, NOW, call, condition, house, machine, plan, posted, statuses
 
 
 class Warehouse:

@@ -13,8 +13,7 @@ from ops_platform.failures import DataFailure
 from ops_platform.playbooks.engine import run
 from ops_platform.playbooks.rehearsal import rehearse, ticks_since
 from tests.conftest import Connect
-from tests.playbooks.shop import NOW, ZONE, call, condition, machine, plan, posted
-from tests.playbooks.test_engine import COUNT, GATED
+from tests.playbooks.shop import COUNT, GATED, NOW, ZONE, call, condition, machine, plan, posted
 
 _EVERYTHING = "select relname, n_live_tup from pg_stat_user_tables"
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ops_platform.playbooks import record
-from ops_platform.playbooks.engine import EXECUTION_LOCK
+from ops_platform.playbooks.record import EXECUTION_LOCK
 from tests import killed
 from tests.conftest import Connect
 from tests.database.fresh_database import dsn_of

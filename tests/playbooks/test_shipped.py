@@ -207,6 +207,7 @@ def test_an_outage_is_one_incident_one_alert_and_closed_when_over(company: Conne
         )
         assert steps["incident"]["result"]["opened"] is (hour == 0)
         assert steps["tell_outage"]["result"]["told"] is (hour == 0)
+        assert steps["tell_silent"]["status"] == ("ran" if hour == 2 else "skipped")
     found = steps["investigate"]["result"]
     assert found["used"] == ["credentials_check", "search_logs"] and found["role"] == "engineering"
     with company() as connection:
@@ -215,14 +216,20 @@ def test_an_outage_is_one_incident_one_alert_and_closed_when_over(company: Conne
     assert (thread.kind, thread.assignee, thread.channel_key) == ("incident", "lee", "alerts")
     assert thread.title == "Integration outage - HubSpot" and len(beside) == 1
     assert thread.due_at == NOW + timedelta(hours=24)
-    assert len(texts(company, email=True)) == 1 and "HubSpot" in texts(company, email=True)[0]
+    mails = texts(company, email=True)
+    assert len(mails) == 2 and all("HubSpot" in mail for mail in mails) and "No answer for hours" in mails[1]
     steps = ran(company, "ops_integration_monitor", key="back", as_of=NOW + timedelta(hours=3))
     assert steps["recovered"]["result"] == {"closed": 1, "thread_id": thread.id}
     assert steps["tell_recovery"]["status"] == "ran"
     with company() as connection:
         assert store.waiting(connection) == []
-    # The next outage is another one.
-    again = ran(company, "ops_integration_monitor", out, key="again", as_of=NOW + timedelta(hours=4), mail=True)
+    # The next outage is another one; an outage that lasts is told once more, and not every hour.
+    for hour in range(4, 8):
+        late = ran(company, "ops_integration_monitor", out, key=f"{hour}", as_of=NOW + timedelta(hours=hour), mail=True)
+        assert late["tell_silent"]["status"] == ("ran" if hour >= 5 else "skipped")
+    assert sum("No answer for hours" in mail for mail in texts(company, email=True)) == 2
+    ran(company, "ops_integration_monitor", key="well", as_of=NOW + timedelta(hours=8))
+    again = ran(company, "ops_integration_monitor", out, key="again", as_of=NOW + timedelta(hours=9), mail=True)
     assert again["incident"]["result"]["opened"] and again["incident"]["result"]["thread_id"] != thread.id
     assert again["tell_outage"]["result"]["told"]
 
@@ -238,15 +245,15 @@ def test_late_answers_are_told_once_a_day(company: Connect) -> None:
 # -- growth review -----------------------------------------------------------------------------------------------------
 
 
-def grown(connect: Connect, *, mrr: str, before: str = "1000") -> None:
+def grown(connect: Connect, *, mrr: str, before: str = "1000", lost: str = "2", signups: str = "2") -> None:
     with connect() as connection:
-        metric(connection, "signups", "count", "sum", dict.fromkeys(WEEK + BEFORE, ("2", "2", "1")))
+        metric(connection, "signups", "count", "sum", dict.fromkeys(WEEK + BEFORE, (signups, signups, "1")))
         metric(connection, "mrr", "money", "last", {WEEK[-1]: (mrr, mrr, "1"), BEFORE[-1]: (before, before, "1")})
         metric(
             connection, "subscribers", "count", "last", {WEEK[-1]: ("99", "99", "1"), BEFORE[-1]: ("100", "100", "1")}
         )
         metric(connection, "subscribers_churned", "count", "sum",
-               {**dict.fromkeys(WEEK, ("0", "0", "1")), WEEK[0]: ("2", "2", "1")})  # fmt: skip
+               {**dict.fromkeys(WEEK, ("0", "0", "1")), WEEK[0]: (lost, lost, "1")})  # fmt: skip
         metric(
             connection, "signup_to_subscription_conversion", "ratio", "ratio", dict.fromkeys(WEEK, ("0.2", "2", "10"))
         )
@@ -257,6 +264,10 @@ def test_a_good_week_is_reviewed_and_nobody_is_alarmed(company: Connect) -> None
     steps = ran(company, "ops_weekly_growth_review")
     assert steps["growth_in_danger"]["result"] == {"holds": False} and steps["raise_alert"]["status"] == "skipped"
     assert steps["revenue"]["result"]["mrr_growth"] == "0.06000000"
+    assert steps["campaigns"]["result"]["made"] == 0
+    with company() as connection:
+        document = load(connection, steps["review"]["result"]["document_id"])
+    assert {"mrr", "signups", "at_risk", "campaigns_made"} <= {fact.id for fact in document.bundle.facts}
     with company() as connection:
         (thread,) = store.waiting(connection)
     assert (thread.kind, thread.subject, thread.assignee) == ("growth_review", "2026-11-15", "dana")
@@ -275,6 +286,14 @@ def test_a_shrinking_week_reaches_the_executive(company: Connect) -> None:
     assert steps["raise_alert"]["status"] == "ran" and any("needs you" in text for text in texts(company))
     again = ran(company, "ops_weekly_growth_review", key="again")
     assert again["raise_alert"]["result"]["told"] is False and again["thread"]["result"]["opened"] is False
+
+
+@pytest.mark.parametrize("wrong", [{"lost": "6"}, {"signups": "0"}])
+def test_lost_customers_or_no_sign_ups_reach_the_executive_too(company: Connect, wrong: dict[str, str]) -> None:
+    """More than five in a hundred lost, or nobody new in a week, however well recurring revenue grows."""
+    grown(company, mrr="1060", **wrong)
+    steps = ran(company, "ops_weekly_growth_review")
+    assert steps["growth_in_danger"]["result"] == {"holds": True} and steps["raise_alert"]["status"] == "ran"
 
 
 def test_a_week_of_which_nothing_is_known_says_so(company: Connect) -> None:

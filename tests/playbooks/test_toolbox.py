@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,6 +11,7 @@ import pytest
 
 from ops_platform.approvals.campaigns import check_payload
 from ops_platform.failures import DataFailure
+from ops_platform.playbooks.toolbox.campaign_figures import CampaignFigures, CampaignFiguresInput
 from ops_platform.playbooks.toolbox.campaigns import CampaignDraft, CampaignInput
 from ops_platform.playbooks.toolbox.customers import (
     AtRiskCustomers,
@@ -24,8 +23,6 @@ from ops_platform.playbooks.toolbox.customers import (
 )
 from ops_platform.playbooks.toolbox.growth import RevenueInput, RevenueMetrics, SignupAnalytics, SignupInput
 from ops_platform.playbooks.toolbox.integrations import (
-    CredentialsCheck,
-    CredentialsInput,
     IntegrationPings,
     LogsInput,
     PingInput,
@@ -34,34 +31,8 @@ from ops_platform.playbooks.toolbox.integrations import (
 from ops_platform.playbooks.toolbox.system import PlatformStats, StatsInput, SystemHealth, SystemInput
 from ops_platform.playbooks.tools import Arm
 from tests.conftest import Connect
-from tests.database.fresh_database import fresh_database
-from tests.playbooks.company import FRESH, LABELS, NOW, SCHEMA, TODAY, Customer, Vendors, context, empty, fill, metric
-
-
-@pytest.fixture(scope="module")
-def its_database(server_home: Path, migrated: str) -> Iterator[Connect]:
-    with fresh_database(server_home, migrated, "toolbox") as connect:
-        with connect() as connection:
-            connection.execute(SCHEMA.encode())
-        yield connect
-
-
-@pytest.fixture
-def company(its_database: Connect) -> Connect:
-    with its_database() as connection:
-        empty(connection)
-        fill(connection)
-    return its_database
-
-
-def run(connect: Connect, tool: Any, given: Any, **changes: Any) -> Any:
-    with connect() as connection:
-        found = tool.run(given, context(connection, connect, **changes))
-        connection.commit()
-    # What a step keeps is JSON; it comes back as it was.
-    assert tool.Output.model_validate_json(found.model_dump_json()) == found
-    return found
-
+from tests.playbooks.company import FRESH, LABELS, NOW, TODAY, Customer, Vendors, context, fill, metric
+from tests.playbooks.company import answer as run
 
 # -- customers ---------------------------------------------------------------------------------------------------------
 
@@ -193,6 +164,55 @@ def test_who_is_in_a_waiting_campaign_or_was_written_to_is_left_alone(company: C
     assert "away" not in {one.customer for one in at_risk.customers}
 
 
+def test_campaigns_of_the_week_are_counted_from_what_became_of_them(company: Connect) -> None:
+    """Put up, approved, made, refused; one of the week before; a week ends at the company's midnight."""
+    from ops_platform.approvals.campaign_draft import CampaignDraft as Draft
+    from ops_platform.approvals.campaign_draft import MadeDraft
+    from ops_platform.approvals.campaign_handover import hand_over
+    from ops_platform.approvals.execution import execute_approved
+    from ops_platform.failures import PermanentFailure
+    from tests.approvals.campaign import campaign, group, inbox, person
+    from tests.approvals.notes import LEE
+
+    class Klaviyo:
+        def make(self, draft: Draft) -> MadeDraft:
+            if "refused" in draft.mark:
+                raise PermanentFailure("the template was refused")
+            return MadeDraft("c1", draft.name, "Draft", "l1", len(draft.recipients))
+
+    desk, nothing = inbox(channel=False), run(company, CampaignFigures(), CampaignFiguresInput())
+    assert (nothing.put_up, nothing.approved, nothing.made, nothing.customers, nothing.refused) == (0, 0, 0, 0, 0)
+    assert (nothing.week_start, nothing.week_end) == (WEEK[0], WEEK[-1])
+
+    def one(number: int, at: datetime, parts: tuple[str, ...], approve: bool = True) -> None:
+        groups = [group(part, [person(10 * number + place)]) for place, part in enumerate(parts)]
+        with company() as connection:
+            asked = desk.request(
+                connection, kind="campaign", subject=f"winback-{number}", title="x",
+                payload=campaign(*groups, mark=f"winback-{number}"), author="job:ops_churn_prevention",
+                channel_key=None, due_at=at + timedelta(days=3), now=at,
+            )  # fmt: skip
+            if approve:
+                desk.approve(connection, asked.id, shown=asked.payload_hash, person=LEE, key=f"k{number}", now=at)
+        execute_approved(company, desk, at)
+        hand_over(company, Klaviyo(), desk, at)
+
+    sunday = datetime(2026, 11, 16, 4, 30, tzinfo=UTC)  # half past eleven on Sunday evening, New York
+    one(1, datetime(2026, 11, 5, 15, tzinfo=UTC), ("long_away",))
+    one(2, datetime(2026, 11, 10, 15, tzinfo=UTC), ("long_away", "never_used"))
+    one(3, datetime(2026, 11, 12, 15, tzinfo=UTC), ("refused",))
+    one(4, sunday, ("lately_away",))
+    one(5, sunday + timedelta(hours=1), ("long_away",))
+    one(6, datetime(2026, 11, 11, 15, tzinfo=UTC), ("long_away",), approve=False)
+    found = run(company, CampaignFigures(), CampaignFiguresInput(target=2))
+    assert (found.put_up, found.approved, found.made, found.customers) == (4, 3, 3, 3)
+    assert (found.made_before, found.refused) == (1, 1)
+    (made,) = [fact for fact in found.facts() if fact.id == "campaigns_made"]
+    assert made.value == 3 and {one.name: one.value for one in made.comparisons} == {"before": 1, "limit": 2}
+    assert [line.state for line in found.shown().lines] == ["ok", "attention"]
+    assert [line.state for line in nothing.shown().lines] == ["info"]
+
+
 # -- growth ------------------------------------------------------------------------------------------------------------
 
 WEEK = [date(2026, 11, 9) + timedelta(days=n) for n in range(7)]
@@ -248,152 +268,7 @@ def test_without_figures_growth_is_unknown(company: Connect) -> None:
     assert run(company, SignupAnalytics(), SignupInput()).signups is None
 
 
-# -- the platform ------------------------------------------------------------------------------------------------------
-
-
-def test_the_last_day_in_figures(company: Connect) -> None:
-    with company() as connection:
-        for name, hours, role in (
-            ("a", 1, "customer"),
-            ("b", 23, "customer"),
-            ("c", 25, "customer"),
-            ("d", 1, "tester"),
-        ):
-            connection.execute(
-                "insert into staging.stg_app__users values (%s, %s, %s)", (name, role, NOW - timedelta(hours=hours))
-            )
-            connection.execute(
-                "insert into staging.stg_app__sessions values (%s, %s, %s)", (name, "a", NOW - timedelta(hours=hours))
-            )
-        connection.execute("update marts.fct_orders set processed_at = %s where order_id like '%%7000'", (FRESH,))
-        for number in range(100):
-            status = "failed" if number < 2 else "succeeded"
-            connection.execute(
-                "insert into ops.sync_runs (vendor, stream, status, started_at) values ('x', 'y', %s, %s)",
-                (status, NOW - timedelta(hours=1)),
-            )
-    found = run(company, PlatformStats(), StatsInput())
-    assert (found.signups, found.active_users, found.orders, found.revenue) == (2, 1, 1, Decimal(100))
-    assert (found.attempts, found.errors, found.error_rate) == (100, 2, Decimal("0.02"))
-    assert [(line.state, line.label) for line in found.shown().lines] == [("attention", "Errors")]
-
-
-def test_of_a_source_that_ends_earlier_a_whole_day_up_to_its_end(company: Connect) -> None:
-    """At ten, of data that are whole up to six: the day from six to six, not twenty hours of it."""
-    with company() as connection:
-        end = NOW - timedelta(hours=4)
-        fill(connection, fresh_to=end)
-        for name, hours in (("a", 5), ("b", 27), ("c", 29), ("d", 1)):
-            connection.execute(
-                "insert into staging.stg_app__users values (%s, 'customer', %s)", (name, NOW - timedelta(hours=hours))
-            )
-    found = run(company, PlatformStats(), StatsInput())
-    assert found.signups == 2  # a and b; d came after what is known to be whole
-    (fact,) = [fact for fact in found.facts() if fact.id == "signups_day"]
-    assert fact.fresh_to == end and dict(fact.source.params)["as_of"] == end.isoformat()
-
-
-def test_no_sign_ups_is_not_unknown_sign_ups(company: Connect) -> None:
-    found = run(company, PlatformStats(), StatsInput())
-    assert found.signups == 0 and found.error_rate is None
-    assert [line.label for line in found.shown().lines if line.state == "attention"] == ["Nobody signed up"]
-    with company() as connection:
-        fill(connection, fresh_to=FRESH - timedelta(days=3))
-    found = run(company, PlatformStats(), StatsInput())
-    assert found.signups is None and found.revenue is None
-    assert next(line.label for line in found.shown().lines if line.state == "unknown") == "Sign-ups"
-
-
-def test_the_platform_itself(company: Connect) -> None:
-    never = run(company, SystemHealth(), SystemInput())
-    assert never.warehouse_ok is None and not never.healthy
-    with company() as connection:
-        connection.execute(
-            "insert into ops.warehouse_builds (fingerprint, status, started_at, finished_at)"
-            " values ('f', 'succeeded', %s, %s)",
-            (NOW - timedelta(hours=2), NOW - timedelta(hours=1)),
-        )
-    well = run(company, SystemHealth(), SystemInput())
-    assert well.healthy and well.quota_share == 0
-    with company() as connection:
-        connection.execute(
-            "insert into ops.token_ledger (bot, cycle, purpose, model, tier, state, reserved_tokens, input_tokens,"
-            " output_tokens, created_at, settled_at)"
-            " values ('sales', '2026-11-20', 'p', 'm', 'small', 'spent', 0, 16000, 1000, %s, %s)", (NOW, NOW),
-        )  # fmt: skip
-        connection.execute("update ops.warehouse_builds set finished_at = %s", (NOW - timedelta(hours=27),))
-    worn = run(company, SystemHealth(), SystemInput())
-    assert worn.quota_share == Decimal("0.85")
-    assert {line.label for line in worn.shown().lines if line.state == "attention"} == {
-        "Warehouse built",
-        "Tokens of the day",
-    }
-
-
-# -- integrations ------------------------------------------------------------------------------------------------------
-
-
-def test_pings_keep_how_each_answered(company: Connect) -> None:
-    vendors = Vendors(out={"hubspot": "401: the token was refused"}, slow={"shopify": 2500}, missing=("anthropic",))
-    tool = IntegrationPings(vendors, LABELS)
-    well = run(company, IntegrationPings(Vendors(), LABELS), PingInput(), as_of=NOW - timedelta(hours=3))
-    assert well.healthy and well.uptime == 1 and well.offline_since is None
-    first = run(company, tool, PingInput(), as_of=NOW - timedelta(hours=2))
-    again = run(company, tool, PingInput(), as_of=NOW - timedelta(hours=1))
-    last = run(company, tool, PingInput())
-    assert (last.offline, last.slow, last.not_connected, last.online) == (["hubspot"], ["shopify"], ["anthropic"], 1)
-    assert (first.silent, again.silent, last.silent) == ([], ["hubspot"], ["hubspot"])
-    assert last.offline_since == NOW - timedelta(hours=2)  # one outage, from its first ask on
-    (hubspot,) = [one for one in last.integrations if one.name == "hubspot"]
-    assert (hubspot.last_success, hubspot.uptime) == (NOW - timedelta(hours=3), Decimal("0.25"))
-    assert (last.offline_labels, last.slow_labels, last.worst_latency_ms) == ("HubSpot", "Shopify", 2500)
-    assert [line.label for line in last.shown().lines][:2] == [
-        "Integrations that do not answer",
-        "HubSpot does not answer",
-    ]
-
-
-def test_a_rehearsal_asks_nobody(company: Connect) -> None:
-    vendors = Vendors(out={"hubspot": "away"})
-    run(company, IntegrationPings(vendors, LABELS), PingInput(), as_of=NOW - timedelta(hours=5))
-    found = run(company, IntegrationPings(vendors, LABELS), PingInput(), dry_run=True)
-    assert vendors.asked == 1 and found.offline == ["hubspot"]
-    earlier = run(company, IntegrationPings(vendors, LABELS), PingInput(), dry_run=True, as_of=NOW - timedelta(hours=9))
-    assert earlier.offline == [] and len(earlier.not_connected) == 3
-    with pytest.raises(DataFailure, match="there is no integration nowhere"):
-        run(company, IntegrationPings(vendors, LABELS), PingInput(integrations=["nowhere"]))
-
-
-@pytest.mark.parametrize(
-    ("said", "verdict"),
-    [
-        ("HubSpot: 401, the token was refused", "credentials"), ("cannot reach api.example: refused", "network"),
-        ("no answer within 20 s", "network"), ("503 from the vendor", "vendor"),
-    ],
-)  # fmt: skip
-def test_where_the_fault_is(company: Connect, said: str, verdict: str) -> None:
-    run(company, IntegrationPings(Vendors(out={"hubspot": said}), LABELS), PingInput())
-    found = run(company, CredentialsCheck(LABELS), CredentialsInput(integrations=["hubspot", "shopify"]))
-    assert [one.verdict for one in found.credentials] == [verdict, "fine"]
-    assert found.refused == (["hubspot"] if verdict == "credentials" else [])
-
-
-def test_logs_are_found_by_words_without_secrets(company: Connect) -> None:
-    with company() as connection:
-        for hours, vendor, error in (
-            (1, "hubspot", "401 for xoxb-123456789012-abcdef at https://evil.example/x by a@b.example"),
-            (2, "hubspot", "reset"), (30, "hubspot", "long ago"), (1, "shopify", "other"),
-        ):  # fmt: skip
-            connection.execute(
-                "insert into ops.sync_runs (vendor, stream, status, started_at, error)"
-                " values (%s, 'deals', 'failed', %s, %s)",
-                (vendor, NOW - timedelta(hours=hours), error),
-            )
-    found = run(company, SearchLogs(), LogsInput(words=["hubspot"]))
-    assert (found.count, [line.where for line in found.lines]) == (2, ["sync", "sync"])
-    assert "xoxb" not in found.lines[0].text and "evil" not in found.lines[0].text and "a@b" not in found.lines[0].text
-    assert run(company, SearchLogs(), LogsInput(words=["nothing"])).count == 0
-    assert run(company, SearchLogs(), LogsInput(words=["'; drop table x; --", "%"])).count == 0
+# -- all of them -----------------------------------------------------------------------------------------------------
 
 
 def test_every_figure_can_be_traced(company: Connect) -> None:
@@ -401,6 +276,7 @@ def test_every_figure_can_be_traced(company: Connect) -> None:
     for tool, given in (
         (InactiveCustomers(), InactiveInput()), (AtRiskCustomers(), AtRiskInput()), (PlatformStats(), StatsInput()),
         (SystemHealth(), SystemInput()), (SignupAnalytics(), SignupInput()), (RevenueMetrics(), RevenueInput()),
+        (CampaignFigures(), CampaignFiguresInput()),
     ):  # fmt: skip
         for fact in run(company, tool, given).facts():
             assert fact.source.relation and fact.source.query, (tool.name, fact.id)
@@ -411,7 +287,7 @@ def test_a_tool_that_reads_cannot_write(company: Connect) -> None:
     tools: tuple[tuple[Any, Any], ...] = (
         (InactiveCustomers(), InactiveInput()), (AtRiskCustomers(), AtRiskInput()), (PlatformStats(), StatsInput()),
         (SystemHealth(), SystemInput()), (SignupAnalytics(), SignupInput()), (RevenueMetrics(), RevenueInput()),
-        (SearchLogs(), LogsInput(words=["x"])),
+        (SearchLogs(), LogsInput(words=["x"])), (CampaignFigures(), CampaignFiguresInput()),
     )  # fmt: skip
     for tool, given in tools:
         assert tool.effect == "reads"

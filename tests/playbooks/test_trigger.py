@@ -6,12 +6,23 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ops_platform.commands.trigger import listener_of
 from ops_platform.failures import ConfigurationError
+from ops_platform.playbooks import record
+from ops_platform.playbooks.catalogue import plan_of_file
+from ops_platform.playbooks.engine import run
+from ops_platform.settings import get_settings, reset_settings
 from resources.playbook_trigger import Answer, Asked, TriggerListener
+from tests.conftest import Connect
+from tests.playbooks.conftest import Ops
+from tests.playbooks.shop import HTTP, NOW, call, house, machine
+from tests.playbooks.shop import playbook as text_of
 
 SECRET = "a-secret-of-enough-length"
 RIGHT = {"Authorization": f"Bearer {SECRET}"}
@@ -46,10 +57,15 @@ def listener(runner: Runner) -> Iterator[TriggerListener]:
 
 
 def ask(
-    listener: TriggerListener, target: str, headers: dict[str, str], body: bytes = b"", method: str = "POST"
+    listener: TriggerListener,
+    target: str,
+    headers: dict[str, str],
+    body: bytes = b"",
+    method: str = "POST",
+    timeout: float = 5,
 ) -> tuple[int, dict[str, Any]]:
     host, port = listener.url.split("/")[2].split(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=5)
+    connection = http.client.HTTPConnection(host, int(port), timeout=timeout)
     connection.request(method, target, body=body, headers=headers)
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read())
@@ -126,3 +142,89 @@ def test_half_a_request_holds_nobody_up(listener: TriggerListener, runner: Runne
 def test_a_secret_that_is_guessed_is_none() -> None:
     with pytest.raises(ConfigurationError, match="too short"):
         TriggerListener(Runner(), "short")
+
+
+# The listener with what it really runs ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cron(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("CRON_SECRET", SECRET)
+    reset_settings()
+    yield
+    monkeypatch.undo()
+    reset_settings()
+
+
+@contextmanager
+def listening() -> Iterator[TriggerListener]:
+    """As `ops listen` has it, on a free port."""
+    made = listener_of(get_settings(), port=0)
+    assert made is not None
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def test_the_answers_of_what_is_there(ops: Ops, cron: None, warehouse: Connect, folder: Path) -> None:
+    (folder / "bad.yaml").write_text(text_of(call("bad", "misbehave", how="permanent"), HTTP, name="bad"))
+    for name in ("demo", "bad"):  # what ran under its key is told at once, by the record
+        made = plan_of_file(folder / f"{name}.yaml", house())
+        run(machine(warehouse), made, kind="http", key=f"{name}:http:t1", as_of=NOW)
+    told, key = {}, {"Idempotency-Key": "t1"}
+    with listening() as listener:
+        for name, target, headers, body in (
+            ("no secret", "?playbookId=demo", key, b""), ("no playbook", "", {**RIGHT, **key}, b""),
+            ("no such variable", "?playbookId=demo", RIGHT, b'{"variables": {"cuont": 1}}'),
+            ("no such playbook", "?playbookId=nothing", RIGHT, b""), ("disabled", "?playbookId=off", RIGHT, b""),
+            ("not by HTTP", "?playbookId=shy", RIGHT, b""), ("broken", "?playbookId=broken", RIGHT, b""),
+            ("ran", "?playbookId=demo", {**RIGHT, **key}, b""), ("failed", "?playbookId=bad", {**RIGHT, **key}, b""),
+        ):  # fmt: skip
+            told[name] = ask(listener, f"/playbook-runner{target}", headers, body)
+    assert {name: status for name, (status, _) in told.items()} == {
+        "no secret": 401, "no playbook": 400, "no such variable": 400, "no such playbook": 404, "disabled": 403,
+        "not by HTTP": 403, "broken": 500, "ran": 200, "failed": 500,
+    }  # fmt: skip
+    assert (told["ran"][1]["success"], told["ran"][1]["stepsExecuted"]) == (True, 5)
+    assert told["failed"][1]["success"] is False and told["failed"][1]["error"] == "bad: refused"
+    assert {"executionId", "playbookId", "playbookName", "startedAt", "completedAt", "duration"} <= set(told["ran"][1])
+    with warehouse() as connection:
+        assert len(record.newest(connection)) == 2  # nothing ran that had not
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_scheduler_starts_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cron: None) -> None:
+    """The whole way: HTTP, a process of its own, a Dagster run on a database of its own, the record as the answer."""
+    from ops_platform.commands.prepare import prepare
+    from ops_platform.database import connect
+    from ops_platform.database.server import release_server
+
+    folder, home = tmp_path / "playbooks", tmp_path / "home"
+    folder.mkdir()
+    (folder / "good.yaml").write_text(text_of(call("health", "system_health"), HTTP, name="good"))
+    (folder / "bad.yaml").write_text(text_of(call("draft", "campaign_draft", customers=[]), HTTP, name="bad"))
+    for name, value in (("OPS_HOME", str(home)), ("OPS_PLAYBOOKS", str(folder)), ("OPS_ENV", "development")):
+        monkeypatch.setenv(name, value)
+    reset_settings()
+    prepare()
+    try:
+        headers = {**RIGHT, "X-CloudScheduler-ScheduleTime": "2026-11-20T14:00:00Z"}
+        with listening() as listener:
+            good, again, bad = (
+                ask(listener, f"/playbook-runner?playbookId={name}", headers, timeout=120)
+                for name in ("good", "good", "bad")
+            )
+        assert (good[0], good[1]["success"], good[1]["stepsExecuted"]) == (200, True, 1)
+        assert again == good
+        assert (bad[0], bad[1]["success"]) == (500, False)
+        assert "at least one customer" in bad[1]["error"]
+        with connect() as connection:
+            ran = record.newest(connection)
+        assert [(one.playbook_id, one.trigger_kind, one.success) for one in ran] == [
+            ("bad", "http", False), ("good", "http", True),
+        ]  # fmt: skip
+    finally:
+        release_server(home)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from ops_platform.playbooks.engine import run
 from ops_platform.playbooks.measuring import measured
 from ops_platform.playbooks.model import Playbook
 from tests.conftest import Connect
+from tests.playbooks.conftest import Ops
 from tests.playbooks.shop import NOW, call, machine, plan, posted
 from tests.playbooks.shop import playbook as text_of
 from tests.playbooks.test_files import problems
@@ -110,6 +113,51 @@ def test_arms_are_told_apart_only_when_they_can_be() -> None:
     (clear,) = variants.differences(many)
     assert clear.told_apart and clear.difference == pytest.approx(0.2) and clear.low == pytest.approx(0.158, abs=1e-3)
     assert variants.differences([variants.ArmResult("a", 0, 0, None, None), *many]) == []
+
+
+def test_few_units_that_agree_prove_nothing() -> None:
+    """No spread at all is not certainty: two of each look like a hundred per cent."""
+    two = [
+        variants.ArmResult("a", 2, 2, Decimal(0), 0.0, yes_no=True),
+        variants.ArmResult("b", 2, 2, Decimal(1), 0.0, yes_no=True),
+    ]
+    (one,) = variants.differences(two)
+    assert one.few and not one.told_apart and one.low < one.difference < one.high + 1e-9
+    # Newcombe's own example: 56 of 70 against 48 of 80, his method ten: 0.0524 to 0.3339.
+    (his,) = variants.differences(
+        [
+            variants.ArmResult("a", 80, 80, Decimal("0.6"), None, yes_no=True),
+            variants.ArmResult("b", 70, 70, Decimal("0.8"), None, yes_no=True),
+        ]
+    )
+    assert (his.low, his.high) == (pytest.approx(0.0524, abs=5e-5), pytest.approx(0.3339, abs=5e-5))
+    assert his.told_apart
+    # Wilson's, of nobody in ten: never below nothing, and not nothing.
+    low, high = variants.ArmResult("a", 10, 10, Decimal(0), 0.0, yes_no=True).interval or (1.0, 0.0)
+    assert low == pytest.approx(0, abs=1e-12) and high == pytest.approx(0.2775, abs=5e-5)
+
+
+def test_more_arms_need_more_to_be_told_apart() -> None:
+    arms = [variants.ArmResult(name, 100, 100, Decimal(mean), 0.1) for name, mean in (("a", "1"), ("b", "1.3"))]
+    assert [one.told_apart for one in variants.differences(arms)] == [True]
+    more = [*arms, *(variants.ArmResult(name, 100, 100, Decimal(1), 0.1) for name in "cdef")]
+    assert [one.told_apart for one in variants.differences(more)] == [False] * 5
+
+
+def test_the_outcome_of_each_arm_is_told_with_its_uncertainty(ops: Ops, warehouse: Connect, folder: Path) -> None:
+    (folder / "demo.yaml").write_text(text_of(STEPS, BY_SUBJECT))
+    opened = run(machine(warehouse), plan(STEPS, BY_SUBJECT), key="a", as_of=NOW - timedelta(days=20))
+    assert "There is nothing to compare yet" in ops("variants", "demo").output
+    with warehouse() as connection:
+        for number in range(20):  # of even and odd lengths: outcome_of says 0 or 1
+            variants.assign(connection, book(), "x" * (number + 1), opened.id, NOW - timedelta(days=20))
+    told = ops("variants", "demo", "--measure").output
+    assert "subject_line: came back" in told and "% to " in told, told
+    assert "against plain" in told and "too few to tell (at least 30 measured of each)" in told
+    made = json.loads(ops("variants", "demo", "--json").output)
+    assert [arm["tooFew"] for arm in made["arms"]] == [True, True]
+    assert made["arms"][1]["difference"]["toldApart"] is False
+    assert sum(arm["measured"] for arm in made["arms"]) == 20
 
 
 @pytest.mark.parametrize(

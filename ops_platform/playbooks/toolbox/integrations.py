@@ -55,6 +55,7 @@ class Integrations(Reportable):
     slow: list[str] = Field(description="Those that answer, and too late.")
     silent: list[str] = Field(description="Those without an answer for too long.")
     offline_labels: str = Field(description="Those that do not answer, as people call them, in a line.")
+    silent_labels: str = Field(description="Those without an answer for too long, as people call them, in a line.")
     slow_labels: str = Field(description="Those that answer too late, as people call them, in a line.")
     not_connected: list[str] = Field(description="Those without credentials: neither online nor offline.")
     healthy: bool = Field(description="All that are connected are online.")
@@ -101,6 +102,7 @@ class IntegrationPings(Tool[PingInput, Integrations]):
             integrations=found, online=sum(one.state == "online" for one in found), offline=offline,
             slow=[one.name for one in found if one.slow], silent=[one.name for one in found if one.silent],
             offline_labels=", ".join(one.label for one in found if one.state == "offline"),
+            silent_labels=", ".join(one.label for one in found if one.silent),
             slow_labels=", ".join(one.label for one in found if one.slow),
             not_connected=[one.name for one in found if one.state == "not_connected"], healthy=not offline,
             offline_since=min(away, default=None), worst_latency_ms=worst, uptime=uptime,
@@ -109,9 +111,9 @@ class IntegrationPings(Tool[PingInput, Integrations]):
 
     def _seen(self, one: Pinged, known: History | None, given: PingInput, context: StepContext) -> Integration:
         last = context.as_of if one.state == "online" else known.last_success if known is not None else None
-        silent = one.state == "offline" and (
-            last is None or context.as_of - last >= timedelta(hours=given.silent_hours)
-        )  # fmt: skip
+        # What never answered has been silent since it was first asked.
+        since = last or (known.offline_since if known is not None else None) or context.as_of
+        silent = one.state == "offline" and context.as_of - since >= timedelta(hours=given.silent_hours)
         return Integration(
             name=one.integration, label=self._labels[one.integration], state=one.state, latency_ms=one.latency_ms,
             last_success=last, offline_since=known.offline_since if known is not None else None,

@@ -202,6 +202,12 @@ class Stats(Reportable):
     active_users: int | None = Field(description="Different users who began a session.")
     orders: int | None
     revenue: Decimal | None = Field(description="Net sales of the own shop's orders, in company currency.")
+    signups_before: int | None = Field(description="The same hours a week before; None is unknown.")
+    active_users_before: int | None
+    revenue_before: Decimal | None
+    trending: bool | None = Field(
+        description="Neither sign-ups nor active users nor net sales are below those of a week before; None: unknown."
+    )
     attempts: int = Field(description="Syncs, builds, runs and messages of the platform.")
     errors: int = Field(description="Those of them that failed.")
     error_rate: Decimal | None = Field(description="Their share; None where nothing was attempted.")
@@ -233,22 +239,34 @@ class PlatformStats(Tool[StatsInput, Stats]):
         day = figures.one(_DAY, {**used, "roles": ["customer"]})
         sales = figures.one(_SALES, sold)
         errors = figures.one(_ERRORS, params)
+        # Of the same weekday: a Sunday is not held against a Saturday.
+        week = timedelta(days=7)
+        day_before = figures.one(_DAY, {**window(used["as_of"] - week), "roles": ["customer"]})
+        sales_before = figures.one(_SALES, window(sold["as_of"] - week))
         signups = day["signups"] if app.known else None
         active = day["active_users"] if app.known else None
         revenue = sales["sales"] if shop.known and not sales["unknown"] else None
+        signups_before = day_before["signups"] if app.known else None
+        active_before = day_before["active_users"] if app.known else None
+        revenue_before = sales_before["sales"] if shop.known and not sales_before["unknown"] else None
+        trending = _trending(((signups, signups_before), (active, active_before), (revenue, revenue_before)))
         rate = share(errors["failures"], errors["attempts"])
+
+        def earlier(value: Decimal | int | None) -> tuple[str, str, Decimal | None]:
+            return ("week", "the same hours a week before", None if value is None else Decimal(value))
+
         told, told_used, told_sold = (
             {name: value.isoformat() for name, value in each.items()} for each in (params, used, sold)
         )
         facts = (
             figures.fact("signups_day", "Sign-ups", "count", signups, app, "staging.stg_app__users", _DAY, told_used,
-                         direction="up_is_good"),
+                         direction="up_is_good", before=earlier(signups_before)),
             figures.fact("active_users_day", "Active users", "count", active, app, "staging.stg_app__sessions", _DAY,
-                         told_used, direction="up_is_good"),
+                         told_used, direction="up_is_good", before=earlier(active_before)),
             figures.fact("orders_day", "Orders", "count", sales["orders"] if shop.known else None, shop,
                          "marts.fct_orders", _SALES, told_sold, direction="up_is_good"),
             figures.fact("revenue_day", "Net sales", "money", revenue, shop, "marts.fct_orders", _SALES, told_sold,
-                         direction="up_is_good"),
+                         direction="up_is_good", before=earlier(revenue_before)),
             figures.fact("error_rate", "Error rate of the platform", "ratio", rate, None, "ops.sync_runs", _ERRORS,
                          told, direction="down_is_good", limit=given.error_limit),
             figures.fact("errors_day", "Failures of the platform", "count", errors["failures"], None, "ops.sync_runs",
@@ -260,6 +278,10 @@ class PlatformStats(Tool[StatsInput, Stats]):
         elif not signups:
             lines.append(Line("attention", "Nobody signed up", ("signups_day",)))
             actions.append(Action("stats:signups", "See whether people can still sign up", "alert", "engineering", 1))
+        if trending is not None:
+            held = "Not below a week before" if trending else "Below a week before"
+            below = ("signups_day", "active_users_day", "revenue_day")
+            lines.append(Line("ok" if trending else "info", held, below))
         if rate is None:
             lines.append(Line("unknown", "Errors: nothing was attempted"))
         else:
@@ -274,5 +296,15 @@ class PlatformStats(Tool[StatsInput, Stats]):
         section = Section("The last 24 hours", facts, shown, tuple(lines), tuple(actions))
         return Stats(
             signups=signups, active_users=active, orders=sales["orders"] if shop.known else None, revenue=revenue,
+            signups_before=signups_before, active_users_before=active_before, revenue_before=revenue_before,
+            trending=trending,
             attempts=errors["attempts"], errors=errors["failures"], error_rate=rate, section=kept(section),
         )  # fmt: skip
+
+
+def _trending(figures: tuple[tuple[Decimal | int | None, Decimal | int | None], ...]) -> bool | None:
+    """Whether none is below what it was; None where all that is known is not below and something is unknown."""
+    known = [(now, before) for now, before in figures if now is not None and before is not None]
+    if any(now < before for now, before in known):
+        return False
+    return True if len(known) == len(figures) else None
