@@ -24,11 +24,11 @@ from dagster import (
     FreshnessPolicy,
     MaterializeResult,
 )
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
 from ops_platform import clock, progress
 from ops_platform.fleet import get_fleet
 from ops_platform.warehouse.dbt import DBT_PROJECT, prepare_manifest
+from resources.dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from resources.postgres import WarehouseResource
 
 _LAYERS = ("staging", "intermediate", "marts", "metrics")

@@ -16,7 +16,7 @@ def prepare_database() -> None:
 
     Raises `ConfigurationError` or `TransientFailure` with one line that says what to do."""
     from ops_platform.database import DAGSTER, WAREHOUSE, connect, ensure_raw_tables, migrate
-    from ops_platform.database.migrations import create_databases
+    from ops_platform.database.migrations import create_databases, set_once
     from ops_platform.database.roles import ensure_roles
     from ops_platform.fleet import get_fleet
     from resources.vendors import VENDORS, all_streams
@@ -26,7 +26,7 @@ def prepare_database() -> None:
         if get_settings().ops_database_url is None:
             # Dagster's event log may lose its last half second in a power cut; a lost run is found by run
             # monitoring, and nothing of ours is kept there. The warehouse stays fully durable.
-            maintenance.execute(f"alter database {DAGSTER} set synchronous_commit to off".encode())
+            set_once(maintenance, DAGSTER, "synchronous_commit", "off")
     with connect() as connection:
         applied = migrate(connection)
         ensure_raw_tables(connection, [(s.vendor, s.name, s.description) for s in all_streams()])

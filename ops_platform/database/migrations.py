@@ -53,6 +53,27 @@ def create_databases(maintenance: psycopg.Connection[Any], names: Iterable[str])
                 ) from None
 
 
+def set_once(connection: psycopg.Connection[Any], database: str, parameter: str, value: str) -> None:
+    """Have a database's sessions begin with a parameter's value. Services start side by side and each prepares: what is
+    set already is left alone, and two that set it at once wait for each other instead of one failing."""
+    from psycopg import sql
+
+    setting = f"{parameter}={value}"
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(%s)", (_PREPARE_LOCK,))
+        stands = connection.execute(
+            "select 1 from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase"
+            " where d.datname = %s and s.setrole = 0 and %s = any(s.setconfig)",
+            (database, setting),
+        ).fetchone()
+        if stands is None:
+            connection.execute(
+                sql.SQL("alter database {} set {} to {}").format(
+                    sql.Identifier(database), sql.Identifier(parameter), sql.Literal(value)
+                )
+            )
+
+
 def migrate(connection: psycopg.Connection[Any]) -> list[str]:
     """Apply the migrations not applied yet, in order, each with its record in one transaction.
 

@@ -44,7 +44,7 @@ listen_addresses = ''
 max_connections = 80
 shared_buffers = 96MB
 effective_cache_size = 512MB
-work_mem = 16MB
+work_mem = 8MB
 maintenance_work_mem = 96MB
 max_wal_size = 1GB
 min_wal_size = 80MB
@@ -250,6 +250,12 @@ class EmbeddedServer:
             _allow_traverse(self.binaries())
             for directory in (self.data_directory, self.socket_directory):
                 shutil.chown(directory, account, account)
+            if version_file.exists() and version_file.owner() != account:
+                # A home that was copied by root without its owners (`cp -r`).
+                top = self.data_directory.stat()
+                for parent, folders, files in os.walk(self.data_directory):
+                    for name in (*folders, *files):
+                        os.chown(Path(parent) / name, top.st_uid, top.st_gid, follow_symlinks=False)
         if version_file.exists():
             return
         leftovers = [entry.name for entry in self.data_directory.iterdir()]

@@ -41,7 +41,7 @@ _FEWEST_ERRORS = 14
 _ENOUGH_FOR_A_SIDE = 100
 _TOGETHER = 3  # days that are also judged together
 _WITHOUT_PRECEDENT = 3.0  # times as wide is the range of a holiday that no earlier one tells about
-_CHUNK = 128  # series at a time: bounds the memory
+_CHUNK = 32  # series at a time: bounds the memory, and keeps what is worked on in the processor's cache
 
 # In the order of preference: of two that err alike, the simpler.
 _CANDIDATES = (

@@ -230,7 +230,10 @@ def bench_start() -> None:
         row(name, f"{seconds:.2f} s", f"{megabytes:.0f} MB resident")
 
 
-KINDS = ("dagster-webserver", "dagster-daemon", "api grpc", "execute_run", "bin/dbt", "postgres")
+KINDS = {
+    "service web": "web", "instance.pace": "daemon", "api grpc": "code server", "instance.worker": "run",
+    "ops-dbt": "dbt", "postgres": "postgres",
+}  # fmt: skip
 
 
 def proportional_memory(roots: list[psutil.Process]) -> dict[str, float]:
@@ -243,7 +246,7 @@ def proportional_memory(roots: list[psutil.Process]) -> dict[str, float]:
                 words = " ".join(process.cmdline())
             except psutil.Error:
                 continue
-            kind = next((kind for kind in KINDS if kind in words), "supervisor")
+            kind = next((name for part, name in KINDS.items() if part in words), "supervisor")
             found[kind] = found.get(kind, 0.0) + size
     return found
 

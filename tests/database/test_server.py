@@ -136,6 +136,22 @@ def test_an_initialisation_that_was_cut_short_is_begun_again(home: Path) -> None
         assert connection.execute("select 1").fetchone() == (1,)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs under another account")
+def test_a_home_copied_by_root_without_its_owners_starts(home: Path, tmp_path: Path) -> None:
+    running_server(home)
+    release_server(home)
+    _kill_server(home)
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(home), str(copy)], check=True)
+    assert (copy / "postgres" / "PG_VERSION").owner() == "root"
+    try:
+        with psycopg.connect(running_server(copy).url("postgres")) as connection:
+            assert connection.execute("select 40 + 2").fetchone() == (42,)
+    finally:
+        release_server(copy)
+        _kill_server(copy)
+
+
 def test_a_directory_of_another_version_is_refused_and_left_alone(home: Path) -> None:
     (home / "postgres").mkdir(parents=True)
     (home / "postgres" / "PG_VERSION").write_text("16\n")
