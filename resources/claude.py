@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ops_platform.deadlines import DeadlineExceededError, within
 from ops_platform.failures import AmbiguousFailure, ConfigurationError, PermanentFailure, TransientFailure
 from ops_platform.writing.budget import Usage
-from ops_platform.writing.model import ModelAnswer
+from ops_platform.writing.model import ModelAnswer, ToolCall, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from anthropic import Anthropic
 
     from ops_platform.settings import Settings
-    from ops_platform.writing.model import ModelRequest
+    from ops_platform.writing.model import Conversation, ModelRequest
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 CONNECT_SECONDS = 5.0
@@ -29,6 +29,7 @@ CONNECT_SECONDS = 5.0
 _UNCLEAR_STATUS = frozenset({408, 499, 504})
 _TRANSIENT_STATUS = frozenset({409, 425, 429})
 _CODE = re.compile(r"[a-z][a-z_]{0,60}")
+_TOOL_USE = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _FINISHED = frozenset({"end_turn", "stop_sequence"})
 _STOPPED = {
@@ -69,10 +70,28 @@ class AnthropicModel:
             timeout,
             lambda: self._client.messages.count_tokens(**_parts(request), timeout=_timeout(timeout)),
         )
-        tokens = getattr(counted, "input_tokens", None)
-        if not isinstance(tokens, int) or isinstance(tokens, bool) or not 0 < tokens < 10_000_000:
-            raise TransientFailure("Claude's token count is not a number")
-        return tokens
+        return _counted(counted)
+
+    def converse(self, request: Conversation, *, timeout: float) -> Turn:
+        """See `LanguageModel.converse`."""
+        message = _call(
+            "Claude",
+            timeout,
+            lambda: self._client.messages.create(
+                **_conversation(request), max_tokens=request.max_tokens, timeout=_timeout(timeout)
+            ),
+        )
+        return _turn(message)
+
+    def count_conversation(self, request: Conversation, *, timeout: float) -> int:
+        """See `LanguageModel.count_conversation`."""
+        return _counted(
+            _call(
+                "Claude's token count",
+                timeout,
+                lambda: self._client.messages.count_tokens(**_conversation(request), timeout=_timeout(timeout)),
+            )
+        )
 
     # Batches (`BatchModel`) -----------------------------------------------------------------------------------
 
@@ -163,6 +182,41 @@ def _parts(request: ModelRequest) -> dict[str, Any]:
     }
 
 
+def _conversation(request: Conversation) -> dict[str, Any]:
+    """A call with tools and its count. One call a turn: what a later one asks may follow from what an earlier found.
+
+    Every call of a turn has its result in the next message, and nothing stands before the results."""
+    messages: list[dict[str, Any]] = [{"role": "user", "content": request.user}]
+    for turn, results in request.turns:
+        messages.append({"role": "assistant", "content": [dict(block) for block in turn.content]})
+        messages.append(
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": each.call, "content": each.content, "is_error": each.failed}
+                    for each in results
+                ],
+            }
+        )
+    return {
+        "model": request.model,
+        "system": [{"type": "text", "text": request.system}],
+        "messages": messages,
+        "tools": [
+            {"name": each.name, "description": each.description, "input_schema": dict(each.schema), "strict": True}
+            for each in request.tools
+        ],
+        "tool_choice": {"type": "none"} if request.last else {"type": "auto"},
+    }
+
+
+def _counted(counted: Any) -> int:
+    tokens = getattr(counted, "input_tokens", None)
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or not 0 < tokens < 10_000_000:
+        raise TransientFailure("Claude's token count is not a number")
+    return tokens
+
+
 def _call(what: str, seconds: float, call: Callable[[], Any]) -> Any:
     """`call()`, with the SDK's failures as the house types them and in the house's words."""
     import anthropic
@@ -225,6 +279,38 @@ def _answer(message: Any) -> ModelAnswer:
         text="".join(text for text in texts if isinstance(text, str)),
         finished=finished,
         stopped=stopped,
+        usage=_usage(getattr(message, "usage", None)),
+        request_id=request_id[:100] if isinstance(request_id, str) else None,
+    )
+
+
+def _turn(message: Any) -> Turn:
+    """Read a turn without believing it: texts and calls are kept as they came, anything else ends the conversation."""
+    content = getattr(message, "content", None)
+    if not isinstance(content, list):
+        raise AmbiguousFailure("Claude gave no usable answer (no content)")
+    reason = getattr(message, "stop_reason", None)
+    blocks: list[dict[str, Any]] = []
+    calls: list[ToolCall] = []
+    strange = False
+    for block in content:
+        kind = getattr(block, "type", None)
+        if kind == "text" and isinstance(block.text, str):
+            if block.text.strip():
+                blocks.append({"type": "text", "text": block.text})
+        elif kind == "tool_use" and _TOOL_USE.fullmatch(str(block.id)) and isinstance(block.name, str):
+            calls.append(ToolCall(block.id, block.name[:100], block.input))
+            blocks.append({"type": "tool_use", "id": block.id, "name": block.name[:100], "input": block.input})
+        else:
+            strange = True
+    asks = reason == "tool_use" and bool(calls)
+    finished = not strange and (asks or (reason in _FINISHED and not calls))
+    request_id = getattr(message, "_request_id", None)
+    return Turn(
+        content=tuple(blocks),
+        calls=tuple(calls) if asks and not strange else (),
+        finished=finished,
+        stopped="" if finished else _STOPPED.get(str(reason), "for no reason we know"),
         usage=_usage(getattr(message, "usage", None)),
         request_id=request_id[:100] if isinstance(request_id, str) else None,
     )

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ops_platform.evidence.model import Bundle, Fact, Row
 
 NEW = "🆕 "
+LIMIT = "limit"  # what a verdict holds a figure against: no change of it
 _STATES: dict[str, State] = {"ok": "ok", "attention": "attention", "unknown": "unknown"}
 _PLACE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 
@@ -62,7 +63,7 @@ def compose_briefing(bundle: Bundle, draft: WrittenText) -> Document:
     if head.get("digest"):
         blocks += _contents(bundle)
     for section in bundle.rows("sections"):
-        blocks += _section(bundle, section)
+        blocks += section_blocks(bundle, section)
     if head.get("closing"):
         blocks.append(Paragraph(rich(Words(head["closing"], italic=True))))
     blocks.append(Footer(_footer(bundle, draft, tuple(blocks))))
@@ -122,12 +123,12 @@ def _counted(bundle: Bundle, name: str, what: str) -> tuple[RichText, str]:
 # Sections ---------------------------------------------------------------------------------------------------
 
 
-def _section(bundle: Bundle, section: Row) -> list[Block]:
+def section_blocks(bundle: Bundle, section: Row) -> list[Block]:
     """A section's heading and what it shows; nothing where it has nothing to show."""
     blocks: list[Block] = []
     figures = [bundle.fact(section.facts[name]) for name in sorted(section.facts)]
     if figures:
-        blocks.append(KeyFigures(tuple(_figure(bundle, fact) for fact in figures)))
+        blocks.append(KeyFigures(tuple(key_figure(bundle, fact) for fact in figures)))
     if "list" in section.texts:
         blocks += _list(bundle, section.texts["list"])
     divisions = [name for name in section.texts.get("divisions", "").split(",") if name]
@@ -149,10 +150,10 @@ def _apart(bundle: Bundle) -> list[Block]:
     return [Divider()] if bundle.rows("head")[0].texts.get("digest") else []
 
 
-def _figure(bundle: Bundle, fact: Fact) -> KeyFigure:
+def key_figure(bundle: Bundle, fact: Fact) -> KeyFigure:
     notes = []
     primary, target = fact.primary, fact.comparison("target")
-    if primary is not None and primary.name != "target":
+    if primary is not None and primary.name not in ("target", LIMIT):
         notes.append(_versus(bundle, fact, primary.name))
     if target is not None and target.value is not None and fact.known:
         notes.append(rich("target ", claim(bundle, fact.id, "comparison.target.value")))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ops_platform.documents import alert, board_pack, briefing, narrative, playbook_report, pulse
+from ops_platform.documents import alert, board_pack, briefing, narrative, playbook_report, pulse, work_answer
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ COMPOSERS: Mapping[str, Callable[[Bundle, WrittenText], Document]] = {
     "narrative_monthly": narrative.compose_narrative,
     "playbook_report": playbook_report.compose_playbook_report,
     "pulse": pulse.compose_pulse,
+    "work_answer": work_answer.compose_work_answer,
 }
 
 # Of a document of many pages, what a message says of it; the pages go with it as files.

@@ -308,6 +308,27 @@ class TokenBudget:
             cost_usd=sum((row[3] for row in rows), Decimal(0)),
         )
 
+    def taken(self, ledger_ids: list[int]) -> tuple[int, Decimal]:
+        """Tokens and US dollars of these calls; what has no outcome yet counts as it was reserved, at no price."""
+        with self._connect() as conn:
+            row = conn.execute(
+                f"""select coalesce(sum({_COUNTED}), 0), coalesce(sum(cost_usd), 0) from ops.token_ledger
+                    where id = any(%s)""".encode(),
+                (ledger_ids,),
+            ).fetchone()
+        tokens, cost = row or (0, Decimal(0))
+        return int(tokens), Decimal(cost)
+
+    def taken_by(self, cycle: str, purposes: str) -> int:
+        """Tokens that purposes beginning with `purposes` have taken in the cycle, reservations included."""
+        with self._connect() as conn:
+            row = conn.execute(
+                f"""select coalesce(sum({_COUNTED}), 0) from ops.token_ledger
+                    where cycle = %s and starts_with(purpose, %s)""".encode(),
+                (cycle, purposes),
+            ).fetchone()
+        return int(row[0]) if row else 0
+
     def recent_failures(self, window: timedelta) -> int:
         """Calls in the last `window` that the vendor failed to serve, to whatever bot. A refusal that is our
         own fault or the model's choice is not among them, nor an answer we did not like."""

@@ -1,8 +1,8 @@
 """The Claude writer: a bundle and a brief become one bounded call, and its answer a draft.
 
-Belongs here: what the model is shown, the schema of its answer, the estimate and reservation, the retry layer,
-the circuit breaker, reading the answer. Does not belong here: the wire (`resources/claude.py`), whether the
-draft may be published (`claims.py`), what happens when this fails (`compose.py`).
+Belongs here: what the model is shown, the schema of its answer, the estimate, settling a call, reading the answer. Does
+not belong here: the wire (`resources/claude.py`), retries and the breaker (`calling.py`), whether the draft may be
+published (`claims.py`), what happens when this fails (`compose.py`).
 
 The model has no tools, no secrets and no network, and sees what a reader would see: facts as they will be
 shown, and other people's words marked as such. Whatever comes back is data: it is parsed strictly here and
@@ -13,19 +13,11 @@ from __future__ import annotations
 
 import json
 import logging
-import random
-import time
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.failpoints import failpoint
-from ops_platform.failures import (
-    AmbiguousFailure,
-    DataFailure,
-    PermanentFailure,
-    TransientFailure,
-)
+from ops_platform.failures import DataFailure, PermanentFailure, TransientFailure
 from ops_platform.writing.asking import (
     answer_schema,
     estimated_tokens,
@@ -34,6 +26,7 @@ from ops_platform.writing.asking import (
     request_text,
     system_prompt,
 )
+from ops_platform.writing.calling import Calls
 from ops_platform.writing.draft import Draft, WritingBrief
 from ops_platform.writing.model import ModelRequest
 
@@ -48,17 +41,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CALL_SECONDS = 30.0
 COUNT_SECONDS = 5.0
-ATTEMPTS = 3
-BREAKER_FAILURES = 5
-BREAKER_WINDOW = timedelta(minutes=10)
 ANSWER_LIMIT = 20_000
 KEPT_OF_A_BAD_ANSWER = 2_000
-
-
-class WriterRestingError(TransientFailure):
-    """The breaker is open: the model failed so often lately that it is not asked for a while."""
 
 
 class UnusableAnswerError(PermanentFailure):
@@ -121,14 +106,11 @@ class ClaudeWriter:
     ) -> None:
         self.model_id = model_id
         self.calls: list[Call] = []
-        self.alert = False
         self._model = model
         self._budget = budget
         self._allowance = allowance
-        self._seconds = seconds
-        self._backoff = backoff
+        self._calling = Calls(budget, allowance, model_id=model_id, seconds=seconds, backoff=backoff)
         self._batches = batches
-        self._deadline: float | None = None
         self._keep: bool | None = None
 
     def write(self, bundle: Bundle, brief: WritingBrief) -> Draft:
@@ -148,6 +130,11 @@ class ClaudeWriter:
         texts = self._ask(bundle, narrowed, asked)
         kept = {name: text for name, text in draft.slots.items() if name not in refused}
         return self._draft(brief, kept | texts)
+
+    @property
+    def alert(self) -> bool:
+        """Whether a reservation passed 80 % of the fleet's tokens."""
+        return self._calling.alert
 
     @property
     def tokens(self) -> int:
@@ -176,16 +163,18 @@ class ClaudeWriter:
         )
         tokens: int | None = None
         served = None
-        if self._batches is not None and self._deadline is None:
+        if self._batches is not None and not self._calling.begun:
             tokens = self._input_tokens(request, COUNT_SECONDS) + request.max_tokens
             served = self._batches.answer(request, tokens, self._allowance, prompt_name(system))
         if served is None:
-            if self._deadline is None:
-                self._deadline = time.monotonic() + self._seconds
+            self._calling.begin()
             request = replace(request, keep=self._worth_keeping(system))
             if tokens is None:
-                tokens = self._input_tokens(request, min(COUNT_SECONDS, self._left())) + request.max_tokens
-            served = self._with_retries(request, tokens)
+                tokens = self._input_tokens(request, min(COUNT_SECONDS, self._calling.left())) + request.max_tokens
+            made = request
+            served = self._calling.make(
+                lambda seconds: self._model.complete(made, timeout=seconds), tokens, prompt_name(system)
+            )
         reservation, answer = served
         names = tuple(slot.name for slot in brief.slots)
         try:
@@ -212,40 +201,6 @@ class ClaudeWriter:
             return estimated_tokens(request)
         # A count that is impossibly low would reserve less than the call can cost.
         return max(counted, estimated_tokens(request) // 3)
-
-    def _with_retries(self, request: ModelRequest, tokens: int) -> tuple[Reservation, ModelAnswer]:
-        """The one retry layer: up to `ATTEMPTS` calls inside the deadline, each reserved before it is made."""
-        for attempt in range(1, ATTEMPTS + 1):
-            if self._budget.recent_failures(BREAKER_WINDOW) >= BREAKER_FAILURES:
-                minutes = int(BREAKER_WINDOW.total_seconds() // 60)
-                raise WriterRestingError(f"it failed {BREAKER_FAILURES} times within {minutes} minutes and is resting")
-            seconds = min(CALL_SECONDS, self._left())
-            reservation = self._budget.reserve(
-                self._allowance, model=self.model_id, tokens=tokens, prompt=prompt_name(request.system)
-            )
-            self.alert = self.alert or reservation.alert
-            try:
-                answer = self._model.complete(request, timeout=seconds)
-            except AmbiguousFailure as error:
-                self._budget.leave(reservation, outcome=f"failed: {error}")
-                failure: TransientFailure = error
-            except TransientFailure as error:
-                self._budget.release(reservation, outcome=f"failed: {error}")
-                failure = error
-            except PermanentFailure as error:
-                self._budget.release(reservation, outcome=f"refused: {error}")
-                raise
-            except BaseException:
-                self._budget.leave(reservation, outcome="interrupted")
-                raise
-            else:
-                return reservation, answer
-            backoff = self._backoff * 2 ** (attempt - 1) * random.uniform(0.75, 1)  # noqa: S311 - jitter, not a secret
-            wait = backoff if failure.retry_after is None else failure.retry_after
-            if attempt == ATTEMPTS or wait + 1 > self._left():
-                raise failure
-            time.sleep(wait)
-        raise AssertionError("unreachable")
 
     def _record(
         self, names: tuple[str, ...], reservation: Reservation, answer: ModelAnswer, problem: str | None = None
@@ -274,13 +229,6 @@ class ClaudeWriter:
                 problem=problem,
             )
         )
-
-    def _left(self) -> float:
-        assert self._deadline is not None
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TransientFailure(f"it did not finish within {self._seconds:g} s")
-        return left
 
 
 # What came back -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What writing needs of a language model: one bounded call, in typed words.
 
-Belongs here: the seam (`LanguageModel`) and its values. Does not belong here: any vendor's protocol
-(`resources/claude.py`), prompts, budgets, what the text may say.
+Belongs here: the seam (`LanguageModel`) and its values: a call without tools, a turn of a conversation with some. Does
+not belong here: any vendor's protocol (`resources/claude.py`), prompts, budgets, what the text may say.
 """
 
 from __future__ import annotations
@@ -38,6 +38,61 @@ class ModelAnswer:
     request_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something a model may ask for by name. `schema` is the JSON schema of its arguments, an object without loose
+    ends."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a model asked for. `arguments` are whatever it wrote: checked by whoever runs the tool."""
+
+    id: str
+    name: str
+    arguments: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a call, as text. `failed` says that the call was refused or broke."""
+
+    call: str
+    content: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the model: its `content` as the vendor must be shown it again, what it asked for, whether it is done.
+    `calls` is empty where it asked for nothing; `usage` is None where the vendor's count is missing."""
+
+    content: tuple[Mapping[str, Any], ...]
+    calls: tuple[ToolCall, ...]
+    finished: bool
+    stopped: str
+    usage: Usage | None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A call with tools. `turns` are the exchanges so far: each turn of the model with the results of all its calls."""
+
+    model: str
+    system: str
+    user: str
+    tools: tuple[Tool, ...]
+    turns: tuple[tuple[Turn, tuple[ToolResult, ...]], ...] = ()
+    max_tokens: int = 1000
+    last: bool = False
+    """Whether it may ask for nothing more."""
+
+
 class LanguageModel(Protocol):
     """A vendor's model. No method retries: there is one retry layer, and it is not here."""
 
@@ -51,4 +106,12 @@ class LanguageModel(Protocol):
 
     def count_tokens(self, request: ModelRequest, *, timeout: float) -> int:
         """How many tokens the request's input has, as the vendor counts. Raises as `complete` does."""
+        ...
+
+    def converse(self, request: Conversation, *, timeout: float) -> Turn:
+        """The model's next turn of a conversation with tools. Raises as `complete` does."""
+        ...
+
+    def count_conversation(self, request: Conversation, *, timeout: float) -> int:
+        """How many tokens the conversation's input has, as the vendor counts. Raises as `complete` does."""
         ...

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sandbox.anthropic_api.tools import problem_of_tools
+
 PARAMETERS = frozenset(
     "max_tokens messages model cache_control container diagnostics inference_geo metadata output_config "
     "service_tier speed stop_sequences system thinking tool_choice tools user_profile_id workspace_id stream".split()
@@ -79,6 +81,9 @@ def check_request(body: Any, *, counting: bool = False) -> dict[str, Any]:
     for key, choices in (("service_tier", ("auto", "standard_only")), ("speed", ("standard", "fast"))):
         if body.get(key) is not None and body[key] not in choices:
             raise BadRequest(f"{key}: Input should be {' or '.join(map(repr, choices))}")
+    problem = problem_of_tools(body)
+    if problem is not None:
+        raise BadRequest(problem)
     if "stream" in body and not isinstance(body["stream"], bool):
         raise BadRequest("stream: Input should be a valid boolean")
     return body
@@ -218,6 +223,8 @@ def _tools(value: Any) -> None:
             raise BadRequest(f"tools.{index}.name: Field required")
         if tool.get("type") in (None, "custom") and not isinstance(tool.get("input_schema"), dict):
             raise BadRequest(f"tools.{index}.input_schema: Field required")
+        if tool.get("strict"):
+            _schema(f"tools.{index}.custom.input_schema", tool.get("input_schema"))
 
 
 def _stop_sequences(value: Any) -> None:

@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from sandbox.anthropic_api.requests import MODELS, BadRequest, check_request, texts
 from sandbox.anthropic_api.structure import Filler
+from sandbox.anthropic_api.tools import calls_of
 from sandbox.anthropic_api.writer import MODES, Reading, read_prompt, sentence
 from sandbox.exchange import note
 from sandbox.faults import FaultPlan
@@ -298,6 +299,15 @@ class AnthropicSide(Side):
                 "caller": {"type": "direct"},
             }
             return [use], "tool_use"
+        asked = calls_of(body, mode) if tools else []
+        if asked:
+            return [
+                {"type": "tool_use", "id": f"toolu_{self._name([name, place])}", "name": name, "input": arguments,
+                 "caller": {"type": "direct"}}
+                for place, (name, arguments) in enumerate(asked)
+            ], "tool_use"  # fmt: skip
+        if tools and reading.slots == []:
+            return [{"type": "text", "text": "Nothing more is needed.", "citations": None}], "end_turn"
         schema = ((body.get("output_config") or {}).get("format") or {}).get("schema")
         if schema is not None and mode != "prose":
             written = orjson.dumps(Filler(reading, mode, schema).value()).decode()

@@ -21,8 +21,9 @@ from ops_platform.fleet.models import ModelPrice
 from ops_platform.settings import Settings
 from ops_platform.writing.asking import estimated_tokens, output_bound, request_text, system_prompt
 from ops_platform.writing.budget import Allowance, BudgetExceededError, TokenBudget
+from ops_platform.writing.calling import WriterRestingError
 from ops_platform.writing.claims import check
-from ops_platform.writing.claude import ClaudeWriter, UnusableAnswerError, WriterRestingError, replay
+from ops_platform.writing.claude import ClaudeWriter, UnusableAnswerError, replay
 from ops_platform.writing.draft import Draft, Slot, WritingBrief
 from ops_platform.writing.model import ModelRequest
 from resources.claude import AnthropicModel, anthropic_client

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ops_platform.failures import DataFailure
-from ops_platform.writing.briefs import board_pack, briefing, narrative, playbook_report, pulse
+from ops_platform.writing.briefs import board_pack, briefing, narrative, playbook_report, pulse, work_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +27,7 @@ BRIEFS: Mapping[str, Callable[[Bundle], WritingBrief]] = {
     "narrative_monthly": narrative.brief,
     "playbook_report": playbook_report.brief,
     "pulse": pulse.brief,
+    "work_answer": work_answer.brief,
 }
 
 

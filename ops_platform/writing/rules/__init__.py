@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ops_platform.failures import DataFailure
 from ops_platform.writing.claims import check_text
 from ops_platform.writing.draft import Draft
-from ops_platform.writing.rules import board_pack, briefing, narrative, playbook_report, pulse
+from ops_platform.writing.rules import board_pack, briefing, narrative, playbook_report, pulse, work_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +31,7 @@ SENTENCES: Mapping[str, Callable[[Bundle, Slot], Iterator[str]]] = {
     "narrative": narrative.candidates,
     "playbook_report": playbook_report.candidates,
     "pulse": pulse.candidates,
+    "work_answer": work_answer.candidates,
 }
 
 
