@@ -18,6 +18,7 @@ from jobs.fleet import fleet_jobs
 from jobs.outbox import outbox_job
 from jobs.retention import retention_job
 from jobs.toolbox import house
+from jobs.work_orders import work_order_job
 from ops_platform.fleet import get_fleet
 from ops_platform.playbooks.catalogue import catalogue
 from ops_platform.settings import get_settings
@@ -31,6 +32,7 @@ from sensors.freshness import freshness_sensor, watched_assets
 from sensors.outbox import outbox_sensor
 from sensors.retention import retention_schedule
 from sensors.schedules import fleet_schedules
+from sensors.work_orders import work_orders_sensor
 
 # Tables of the platform itself that models read; the platform writes them, no asset makes them.
 _OPERATIONS = {
@@ -41,6 +43,12 @@ _OPERATIONS = {
     "thresholds": "The rules of fleet.yaml as data.",
     "tie_outs": "What vendors say they hold against what landed.",
     "quarantine": "Records that could not be landed, whole, with the reason.",
+    "work_orders": "Rounds of work on GitHub issues, as they stand.",
+    "work_attempts": "Each attempt at a work order.",
+    "work_agents": "The agents of the roster and their places.",
+    "work_decisions": "What was decided about work orders, and why.",
+    "work_assessments": "What the policy's rules said of texts.",
+    "work_violations": "Rules of the policy that texts broke.",
 }
 
 
@@ -64,7 +72,7 @@ def default_resources() -> dict[str, Any]:
 def build_definitions(resources: Mapping[str, Any] | None = None) -> Definitions:
     """Everything the platform declares. `resources` override the defaults by name."""
     fleet, environment = get_fleet(), get_settings().ops_env
-    jobs, made = fleet_jobs(fleet), all_assets()
+    jobs, made, work_orders = fleet_jobs(fleet), all_assets(), work_order_job()
     operations = [
         AssetSpec(
             key=["ops", table], description=description, group_name="operations", owners=["team:coordinator"],
@@ -74,7 +82,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> Definitions
     ]  # fmt: skip
     everything = Definitions(
         assets=[*made, *operations],
-        jobs=[*jobs, alerts_job(), approvals_job(), outbox_job(), retention_job()],
+        jobs=[*jobs, alerts_job(), approvals_job(), outbox_job(), retention_job(), work_orders],
         schedules=[
             *fleet_schedules(fleet, jobs, environment),
             retention_schedule(fleet.company.timezone, environment),
@@ -85,6 +93,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> Definitions
             approvals_sensor(environment),
             failures_sensor(environment, ALERTS_JOB),
             freshness_sensor(environment, watched_assets(made), ALERTS_JOB),
+            work_orders_sensor(work_orders, environment),
         ],
         resources={**default_resources(), **(resources or {})},
     )

@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     ops_now: Annotated[datetime | None, BeforeValidator(_blank_is_unset)] = None
     ops_fleet_file: Path = PROJECT_ROOT / "fleet.yaml"
     ops_playbooks: Annotated[Path | None, BeforeValidator(_blank_is_unset)] = None
+    ops_agents: Annotated[Path | None, BeforeValidator(_blank_is_unset)] = None
     ops_airtable_file: Text = None
     ops_writer: Literal["auto", "rules", "claude"] = "auto"
     ops_web_port: int = Field(default=3000, ge=1, le=65535)
@@ -96,6 +97,9 @@ class Settings(BaseSettings):
     klaviyo_drafts_api_key: Secret = None
 
     github_token: Secret = None
+    github_write_token: Secret = None
+    github_webhook_secret: Secret = None
+    ops_webhook_port: int = Field(default=3003, ge=0, le=65535)
     github_repository: Text = None
     github_repositories: Text = None
     github_base_url: Text = None

@@ -21,6 +21,8 @@ from ops_platform.approvals.inbox import Inbox
 from ops_platform.approvals.model import JOB
 from ops_platform.approvals.subjects import Registry
 from ops_platform.approvals.thread_subjects import IncidentSubject, ReviewSubject
+from ops_platform.approvals.work_orders import KIND as WORK_ORDER
+from ops_platform.approvals.work_orders import WorkOrderSubject
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ def inbox_of(fleet: Fleet, channel_of: ChannelOf | None) -> Inbox:
     zone = ZoneInfo(fleet.company.timezone)
     threads: dict[str, Subject] = {
         "growth_review": ReviewSubject(zone), "campaign": CampaignSubject(zone), "incident": IncidentSubject(),
+        WORK_ORDER: WorkOrderSubject(),
     }  # fmt: skip
     return Inbox(fleet.approvals, Registry({**dict.fromkeys(fleet.jobs, documents), **threads}), zone, channel_of)
 

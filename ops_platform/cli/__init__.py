@@ -31,6 +31,8 @@ _FAMILIES = {
     "documents": ("replay", "trace"),
     "costs": ("costs",),
     "playbook": ("playbook",),
+    "agent": ("agent",),
+    "work": ("work", "coordinator"),
     "operations": ("backup", "restore", "bot", "selfcheck", "upgrade", "rollback", "move"),
 }
 _FAMILY_OF = {command: family for family, commands in _FAMILIES.items() for command in commands}

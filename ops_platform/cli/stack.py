@@ -81,7 +81,7 @@ def listen(port: int | None, socket_mode: bool | None) -> None:
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["database", "code", "web", "daemon", "listener"]))
+@click.argument("name", type=click.Choice(["database", "code", "web", "daemon", "listener", "coordinator"]))
 @click.option("--wait", is_flag=True, help="Only wait until it answers (database, code).")
 @click.option("--wanted", is_flag=True, help="Only say by the exit code whether these settings want it.")
 def service(name: str, wait: bool, wanted: bool) -> None:

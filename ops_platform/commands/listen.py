@@ -1,4 +1,4 @@
-"""`ops listen`: the process that takes presses of buttons, and requests of schedulers to start a playbook.
+"""`ops listen`: the process that takes presses of buttons, requests of schedulers to start a playbook, and webhooks.
 
 Belongs here: putting the listeners, the desk and the machine's actions together, and their life. Does not belong here:
 Slack's protocol (`resources/slack_interactions.py`), what a press does (`ops_platform.alerts` and `.approvals`).
@@ -12,7 +12,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ops_platform.alerts.presses import Settled
     from ops_platform.approvals.inbox import Inbox
     from ops_platform.delivery import DeliveryPolicy, Posters
+    from resources.github.webhook import WebhookListener
     from resources.playbook_trigger import TriggerListener
     from resources.slack_interactions import Desk, HttpListener, SocketListener
     from resources.slack_posting import SlackPoster
@@ -50,9 +51,9 @@ def listen(*, port: int | None, socket_mode: bool | None) -> int:
 
     settings = get_settings()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    triggers = listener_of(settings)
-    if triggers is not None and not _presses_wanted(settings):
-        return _listen_for_triggers(triggers)
+    triggers, webhooks = listener_of(settings), webhooks_of(settings)
+    if not _presses_wanted(settings):
+        return _listen_to_machines([each for each in (triggers, webhooks) if each is not None])
     poster = SlackPoster.from_settings(settings)
     prepare_database()
     desk, inbox = desk_of(settings, poster, connect), company_inbox(settings)
@@ -62,6 +63,9 @@ def listen(*, port: int | None, socket_mode: bool | None) -> int:
     if triggers is not None:
         triggers.start()
         click.echo(f"triggers of playbooks: {triggers.url} (this machine only)")
+    if webhooks is not None:
+        webhooks.start()
+        click.echo(f"webhooks of GitHub: {webhooks.url} (this machine only)")
     if http is not None:
         http.start()
         click.echo(f"signed HTTP: {http.url} (this machine only; a proxy with a certificate stands before it)")
@@ -74,25 +78,55 @@ def listen(*, port: int | None, socket_mode: bool | None) -> int:
             if socket is not None and socket.failed and http is None:
                 raise ConfigurationError(socket.failed)
     finally:
-        for part in (socket, http, triggers, desk):
+        for part in (socket, http, triggers, webhooks, desk):
             if part is not None:
                 part.stop()
     return 0
 
 
-def _listen_for_triggers(triggers: TriggerListener) -> int:
+def _listen_to_machines(listeners: Sequence[TriggerListener | WebhookListener]) -> int:
     """Where there is no Slack to listen to."""
     from ops_platform.commands.prepare import prepare_database
 
+    if not listeners:
+        raise ConfigurationError(
+            "nothing to listen to: set SLACK_APP_TOKEN or SLACK_SIGNING_SECRET, CRON_SECRET, or GITHUB_WEBHOOK_SECRET"
+        )
     prepare_database()
     stopping = _until_stopped()
-    triggers.start()
-    click.echo(f"triggers of playbooks: {triggers.url} (this machine only)")
+    for each in listeners:
+        each.start()
+        click.echo(f"{_WHAT[type(each).__name__]}: {each.url} (this machine only)")
     try:
         stopping.wait()
     finally:
-        triggers.stop()
+        for each in listeners:
+            each.stop()
     return 0
+
+
+_WHAT = {"TriggerListener": "triggers of playbooks", "WebhookListener": "webhooks of GitHub"}
+
+
+def webhooks_of(settings: Settings, *, port: int | None = None) -> WebhookListener | None:
+    """The listener for GitHub's webhooks; None without GITHUB_WEBHOOK_SECRET. It keeps a delivery and answers; the
+    coordinator takes it in within a second."""
+    if settings.github_webhook_secret is None:
+        return None
+    from resources.github.webhook import Delivery, WebhookListener
+
+    def keep(delivery: Delivery) -> None:
+        from ops_platform.database import connect
+        from ops_platform.work_orders.intake import keep_delivery
+
+        with connect(application="webhooks") as connection:
+            keep_delivery(connection, delivery.id, delivery.event, delivery.body)
+            connection.commit()
+
+    return WebhookListener(
+        keep, settings.github_webhook_secret.get_secret_value(), host=settings.ops_web_bind,
+        port=settings.ops_webhook_port if port is None else port,
+    )  # fmt: skip
 
 
 def _until_stopped() -> threading.Event:
@@ -104,7 +138,7 @@ def _until_stopped() -> threading.Event:
 
 def wanted(settings: Settings) -> bool:
     """True where there is something to listen to: what decides whether `ops up` runs it."""
-    return settings.cron_secret is not None or _presses_wanted(settings)
+    return settings.cron_secret is not None or settings.github_webhook_secret is not None or _presses_wanted(settings)
 
 
 def _presses_wanted(settings: Settings) -> bool:

@@ -145,7 +145,9 @@ def _by_systemd() -> bool:
 
 def _stop(release: Path) -> None:
     if _by_systemd():
-        _system("stop", "ops.target", "ops-daemon", "ops-web", "ops-listener", "ops-code", "ops-database")
+        _system(
+            "stop", "ops.target", "ops-daemon", "ops-web", "ops-listener", "ops-coordinator", "ops-code", "ops-database"
+        )
     else:
         _ops(release, "down")
 

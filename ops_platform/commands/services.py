@@ -45,6 +45,10 @@ def _listening(settings: Settings) -> bool:
     return wanted(settings)
 
 
+def _coordinating(settings: Settings) -> bool:
+    return settings.github_write_token is not None and settings.github_repository is not None
+
+
 #: In the order in which they are started. The database is there for systemd and containers: under `ops up` the
 #: supervisor holds it.
 KINDS = (
@@ -53,6 +57,7 @@ KINDS = (
     Kind("web", "web", lambda settings: True),
     Kind("daemon", "daemon", lambda settings: True),
     Kind("listener", "listener", _listening),
+    Kind("coordinator", "coordinator of work orders", _coordinating),
 )
 
 
@@ -114,6 +119,10 @@ def run_service(name: str) -> int:
         from ops_platform.commands.listen import listen
 
         return listen(port=None, socket_mode=None)
+    if name == "coordinator":
+        from ops_platform.commands.work_runs import monitor
+
+        return monitor(every=None, direct=True)
     from ops_platform.commands.prepare import prepare
 
     prepare()
@@ -127,7 +136,7 @@ def run_service(name: str) -> int:
         return serve(workspace)
     _tell_when_due()
     pace = [sys.executable, "-m", "ops_platform.instance.pace"]  # `dagster-daemon` at the pace of this fleet
-    _become([*pace, "run", "--workspace", str(workspace), "--log-level", "warning"])
+    become([*pace, "run", "--workspace", str(workspace), "--log-level", "warning"])
     return 1
 
 
@@ -161,7 +170,7 @@ def _code() -> int:
         raise ConfigurationError(f"another code server answers at {path}: `ops down`, or stop its unit")
     path.unlink(missing_ok=True)
     program = Path(sys.executable).parent / "dagster"
-    _become(
+    become(
         [
             str(program), "api", "grpc", "--socket", str(path), "--module-name", "ops_platform.definitions",
             "--attribute", "defs", "--location-name", "ops_platform", "--log-level", "warning",
@@ -202,7 +211,8 @@ def _answers(path: Path) -> bool:
         return True
 
 
-def _become(command: list[str]) -> None:
+def become(command: list[str]) -> None:
+    """Be another program from here on, in this process."""
     from ops_platform.instance.pace import MEMORY
 
     os.environ.update({name: os.environ.get(name, value) for name, value in MEMORY.items()})

@@ -40,6 +40,8 @@ where old.started_at < %(before)s and exists (
     where newer.job = old.job and newer.status = 'succeeded' and newer.started_at > old.started_at
 )
 """
+# What a webhook said is in the issues as they were seen; that it came is known for longer than GitHub redelivers.
+_DELIVERIES = "delete from ops.work_deliveries where state <> 'received' and processed_at < %(before)s"
 
 
 def forget_traces(connection: psycopg.Connection[Any], retention: Retention, now: datetime) -> dict[str, int]:
@@ -51,6 +53,7 @@ def forget_traces(connection: psycopg.Connection[Any], retention: Retention, now
         ("expected_ticks", _TICKS, retention.observations),
         ("sync_runs", _SYNCS, retention.syncs),
         ("receipts", _RECEIPTS, retention.receipts),
+        ("work_deliveries", _DELIVERIES, retention.observations),
     ):
         gone[table] = connection.execute(statement.encode(), {"before": now - timedelta(days=days)}).rowcount
     return gone

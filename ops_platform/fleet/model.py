@@ -61,7 +61,11 @@ class Bot(_Entry):
 
 
 class Budget(_Entry):
+    """The fleet's tokens of a cycle, and how many of them the agents of work orders may take together: the rest is the
+    scheduled documents', whatever is asked in the night."""
+
     tokens_per_cycle: int = Field(gt=0)
+    tokens_for_agents: int = Field(default=10_000, ge=0)
 
 
 class Source(_Entry):

@@ -165,12 +165,21 @@ def test_traces_of_the_platform(warehouse: Connect) -> None:
                 "insert into ops.sync_runs (vendor, stream, status, started_at) values ('v', %s, %s, %s)",
                 (stream, status, NOW - days * DAY),
             )
+        for delivery, state, days in (("old", "processed", 50), ("waits", "received", 50), ("new", "processed", 5)):
+            connection.execute(
+                "insert into ops.work_deliveries (delivery_id, event, payload, payload_hash, received_at, state,"
+                " processed_at) values (%s, 'issues', '{}', '', %s, %s, %s)",
+                (delivery, NOW - days * DAY, state, None if state == "received" else NOW - days * DAY),
+            )
         gone = forget_traces(connection, retention, NOW)
+        deliveries = connection.execute("select delivery_id from ops.work_deliveries order by 1").fetchall()
+        assert deliveries == [("new",), ("waits",)]
         left = [score.at for score in newest(connection, NOW, 10)]
         jobs = connection.execute("select job, count(*) from ops.receipts group by 1 order by 1").fetchall()
         syncs = connection.execute("select stream, count(*) from ops.sync_runs group by 1 order by 1").fetchall()
     assert gone == {
         "fleet_health": 1, "service_observations": 1, "expected_ticks": 1, "sync_runs": 2, "receipts": 2,
+        "work_deliveries": 1,
     }  # fmt: skip
     assert left == [scores[4], scores[3], scores[2], scores[1]]
     assert jobs == [("daily", 1), ("rare", 1)] and syncs == [("a", 1), ("b", 1)]

@@ -177,7 +177,19 @@
     'weighted_forecast',
     'win_rate',
     'won_value',
+    'work_agent_utilisation',
+    'work_answer_hours',
+    'work_attempts_failed',
+    'work_automation_rate',
+    'work_order_cost',
+    'work_orders_answered',
+    'work_orders_open',
+    'work_orders_received',
     'work_orders_untrue',
+    'work_pickup_seconds',
+    'work_processing_hours',
+    'work_sla_compliance',
+    'work_success_rate',
 ] %}
 
 -- What the metrics' own files give: the days on which something was observed. Each file says by which days of its

@@ -1,0 +1,1 @@
+{{ daily_sum('fct_agent_days', 'failures', dimensions=['agent']) }}

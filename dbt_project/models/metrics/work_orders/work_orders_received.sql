@@ -1,0 +1,1 @@
+{{ daily_count('fct_work_orders', 'received_day', dimensions=['agent', 'priority']) }}

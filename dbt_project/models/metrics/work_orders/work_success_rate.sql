@@ -1,0 +1,15 @@
+{{ config(changed_by={'fct_work_orders': 'ended_day'}) }}
+
+select
+    daily.ended_day as date,
+    dimensions.dimension,
+    dimensions.dimension_value,
+    round(count(*) filter (where daily.is_done)::numeric / nullif(count(*)::numeric, 0), 8) as value,
+    count(*) filter (where daily.is_done)::numeric as numerator,
+    count(*)::numeric as denominator
+from {{ ref('fct_work_orders') }} as daily
+{{ by_dimension(['agent', 'priority']) }}
+where
+    not daily.is_withdrawn
+    and daily.ended_day is not null
+group by daily.ended_day, dimensions.dimension, dimensions.dimension_value
