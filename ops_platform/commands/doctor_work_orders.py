@@ -34,12 +34,16 @@ def work_order_findings(settings: Settings) -> list[Finding]:
             return [Finding("work orders", "answers", "failed", "GITHUB_REPOSITORY is missing: owner/name", guide)]
         try:
             said, protected = writer.identity(), writer.protected(settings.github_repository)
+            public = writer.public(settings.github_repository)
             lacking = missing(catalogue(get_work_policy()), writer.labels(settings.github_repository))
         finally:
             writer.close()
     except OpsError as error:
         return [Finding("work orders", "answers", "failed", str(error), guide)]
     found = [Finding("work orders", "answers", "ok", said, seconds=round(time.monotonic() - began, 3))]
+    if public:
+        words = f"{settings.github_repository} is public: nothing is answered there, for answers hold company figures"
+        found.append(Finding("work orders", "repository", "failed", words, f"make it private, {guide}"))
     if protected is False:
         words = f"the default branch of {settings.github_repository} is not protected: the token could push to it"
         found.append(Finding("work orders", "default branch", "warning", words, f"protect it, {guide}"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.failures import OpsError
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from ops_platform.work_orders.office import Office
     from ops_platform.work_orders.processing import Processed
 
-#: When the six steps of a breach's ticket are to be taken by.
-TICKET_WITHIN = {Priority.P0: timedelta(hours=4), Priority.P1: timedelta(hours=8)}
-TICKET_OTHERWISE = timedelta(hours=48)
 #: How often a delivery is looked for between turns.
 LOOK_SECONDS = 1.0
 
@@ -195,7 +191,7 @@ def _climb(office: Office, done: Turn) -> None:
                 tickets.open_ticket(
                     connection, work, key=notice.key, impact=notice.words,
                     assignees=[notice.recipient, office.policy.recipient("owner", work.agent)],
-                    deadline=now + TICKET_WITHIN.get(work.priority, TICKET_OTHERWISE), now=now,
+                    deadline=now + office.policy.priorities[work.priority].ticket_within, now=now,
                 )  # fmt: skip
         connection.commit()
 

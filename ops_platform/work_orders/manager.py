@@ -9,7 +9,6 @@ escalated, and the answer is put up once more.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.approvals import store as requests
@@ -18,7 +17,7 @@ from ops_platform.approvals.model import Event, State
 from ops_platform.failures import DataFailure
 from ops_platform.work_orders import answers, effects, ledger, oversight, store, tickets
 from ops_platform.work_orders.agents import find
-from ops_platform.work_orders.model import Manager, Phase, Priority
+from ops_platform.work_orders.model import Manager, Phase
 from ops_platform.work_orders.rows import orders
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from ops_platform.work_orders.office import Office
 
 AUTHOR = "job:work_orders"
-#: How long silence is not yet a refusal.
-DECIDE_WITHIN = {Priority.P0: timedelta(hours=4), Priority.P1: timedelta(hours=24)}
-OTHERWISE = timedelta(hours=72)
 ASKED_MOST = 2
 
 
@@ -60,7 +56,7 @@ def ask(
                 connection, kind=subject.KIND, subject=subject_of(work), payload=payload, author=AUTHOR,
                 title=f"{work.priority} {work.name}: {work.title}"[:200],
                 channel_key=office.inbox.policy.rule(subject.KIND).channel,
-                due_at=now + DECIDE_WITHIN.get(work.priority, OTHERWISE), now=now,
+                due_at=now + office.policy.priorities[work.priority].decide_within, now=now,
                 assignee=approver if approver in office.inbox.policy.people else None,
             )  # fmt: skip
     except DataFailure as problem:
@@ -148,7 +144,8 @@ def _escalated(
     )  # fmt: skip
     tickets.open_ticket(
         connection, after, key=f"undecided:{work.id}:{kept.attempt}", impact=words,
-        assignees=[office.policy.manager, deputy], deadline=office.now() + OTHERWISE, now=office.now(),
+        assignees=[office.policy.manager, deputy],
+        deadline=office.now() + office.policy.priorities[work.priority].ticket_within, now=office.now(),
     )  # fmt: skip
     return after
 

@@ -121,13 +121,16 @@ class Routing(Entry):
 
 class PriorityRule(Entry):
     """`sla` is the time until the proven answer is posted. `clock`: `always`, or `assignee`: the calendar of the person
-    the issue is assigned to, else of the agent. `lane` is how it is run."""
+    the issue is assigned to, else of the agent. `lane` is how it is run. Who is asked for a yes has `decide_within`
+    until silence is told on; the six steps of an escalation's ticket are to be taken `ticket_within`."""
 
     sla: Duration = Field(ge=timedelta(minutes=1), le=timedelta(days=365))
     requires_manager: bool
     clock: Literal["always", "assignee"] = "always"
     lane: Literal["immediate", "priority_batch", "standard_batch", "background"]
     expected: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    decide_within: Duration = Field(default=timedelta(hours=72), gt=timedelta(0))
+    ticket_within: Duration = Field(default=timedelta(hours=48), gt=timedelta(0))
 
     @property
     def sla_minutes(self) -> int:

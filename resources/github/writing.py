@@ -80,6 +80,10 @@ class GitHubWriter:
             raise
         return str(found.get("permission") or "none") if isinstance(found, dict) else "none"
 
+    def public(self, repository: str) -> bool:
+        """Whether anybody may read the repository; also where GitHub does not say."""
+        return self.client.repository(repository).get("private") is not True
+
     def protected(self, repository: str) -> bool | None:
         """Whether the default branch is protected; None where the token may not see it."""
         try:
@@ -130,10 +134,11 @@ class GitHubWriter:
         return None
 
     def comment(self, repository: str, number: int, body: str) -> Json:
-        return _made(self.client.write("POST", f"{self._at(repository)}/issues/{number}/comments", {"body": body}))
+        path = f"{self._unread_by_strangers(repository)}/issues/{number}/comments"
+        return _made(self.client.write("POST", path, {"body": body}))
 
     def edit_comment(self, repository: str, comment_id: int, body: str) -> Json:
-        path = f"{self._at(repository)}/issues/comments/{comment_id}"
+        path = f"{self._unread_by_strangers(repository)}/issues/comments/{comment_id}"
         return _made(self.client.write("PATCH", path, {"body": body}))
 
     # -- labels, state, people ------------------------------------------------------------------------------
@@ -216,7 +221,7 @@ class GitHubWriter:
         body = {"message": message, "content": base64.b64encode(content).decode(), "branch": branch}
         if replaces is not None:
             body["sha"] = replaces
-        answered = self.client.write("PUT", f"{self._at(repository)}/contents/{quote(path)}", body)
+        answered = self.client.write("PUT", f"{self._unread_by_strangers(repository)}/contents/{quote(path)}", body)
         made = answered.get("content") if isinstance(answered, dict) else None
         if not isinstance(made, dict) or not isinstance(made.get("sha"), str):
             raise AmbiguousFailure(f"github: the answer does not name what was written to {path}")
@@ -237,7 +242,7 @@ class GitHubWriter:
 
     def open_pull(self, repository: str, branch: str, title: str, body: str) -> Json:
         """A draft pull request into the default branch; a plain one where the repository knows no drafts."""
-        path = f"{self._at(repository)}/pulls"
+        path = f"{self._unread_by_strangers(repository)}/pulls"
         asked = {
             "title": title, "head": branch, "base": self.default_branch(repository), "body": body,
             "maintainer_can_modify": True, "draft": True,
@@ -264,7 +269,7 @@ class GitHubWriter:
 
     def open_issue(self, repository: str, title: str, body: str, labels: Sequence[str]) -> Json:
         asked = {"title": title, "body": body, "labels": list(labels)}
-        return _made(self.client.write("POST", f"{self._at(repository)}/issues", asked))
+        return _made(self.client.write("POST", f"{self._unread_by_strangers(repository)}/issues", asked))
 
     # -- parts ----------------------------------------------------------------------------------------------
 
@@ -274,6 +279,15 @@ class GitHubWriter:
 
     def _at(self, repository: str) -> str:
         return f"/repos/{self._full_name(repository)}"
+
+    def _unread_by_strangers(self, repository: str) -> str:
+        """The repository's path, for what carries the company's figures. Raises `PermanentFailure` where anybody may
+        read it: one setting at GitHub must not publish them."""
+        if self.public(repository):
+            raise PermanentFailure(
+                f"github: {repository} is public, and answers hold the company's figures: make it private"
+            )
+        return self._at(repository)
 
     def _is_ours(self, item: Any, mark: str) -> bool:
         if not isinstance(item, dict):

@@ -166,6 +166,9 @@ class Changes:
                 issue = repository.transfer(number(), target, at)
                 tell("transferred", gone.number, gone=gone, new_repository=target, new_number=issue.number)
                 return one(issue)
+            case "publish_repository":
+                repository.public = True
+                return {"full_name": repository.full_name}
             case "label_issue":
                 self._label(repository, number(), actor, at, required(data, "label"), bool(data.get("create")), tell)
                 return one(repository.issue(number()))

@@ -112,6 +112,7 @@ class Repository:
         self.created_at = story.created_at
         self.has_issues = True
         self.archived = False
+        self.public = False
         self.labels: dict[int, Label] = {
             each.id: Label(each.id, each.name, each.color, each.description) for each in story.labels
         }

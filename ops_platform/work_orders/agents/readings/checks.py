@@ -2,11 +2,11 @@
 
 Belongs here: the reading. Does not belong here: the gates' minimums (`work_orders.yaml`), collecting results (intake).
 
-Only results that a check really reported count. A gate without one is unknown: not passed, and said."""
+Only results that a check really reported count, judged as everywhere (`ops_platform.work_orders.gates`): a gate without
+one clear figure is not passed, and that is said; of several checks the worst counts."""
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ops_platform.work_orders.agents.findings import Finding, Line, quoted
@@ -22,45 +22,40 @@ select sha, max(reported_at) as at, count(*) as results from ops.work_checks
 where repository = lower(%(repository)s) and reported_at <= %(as_of)s group by sha order by at desc limit 1
 """
 _RESULTS = """
-select distinct on (gate) gate, name, value, conclusion, source from ops.work_checks
+select gate, name, sha, source, conclusion, value, reported_at from ops.work_checks
 where repository = lower(%(repository)s) and sha = %(sha)s and reported_at <= %(as_of)s
-order by gate, reported_at desc, id desc
+order by gate, reported_at, id
 """
 
 
 def read(reader: Reader) -> Finding:
     """Each gate with what the newest checked commit reported."""
+    from ops_platform.work_orders.gates import Check, judge
     from ops_platform.work_orders.policy import get_work_policy
 
     params: dict[str, object] = {"repository": reader.order.repository, "as_of": reader.as_of}
     newest = next(iter(reader.rows(_NEWEST, params)), None)
-    params["sha"] = newest["sha"] if newest else ""
-    results = {row["gate"]: row for row in reader.rows(_RESULTS, params)} if newest else {}
+    params["sha"] = sha = newest["sha"] if newest else ""
+    checks = [Check(**row) for row in reader.rows(_RESULTS, params)] if newest else []
     facts: list[Fact] = []
     lines: list[Line] = []
-    passed = 0
-    gates = get_work_policy().gates
-    for name, gate in gates.items():
-        row = results.get(name) or next(
-            (row for row in results.values() if any(fnmatchcase(row["name"], each) for each in gate.checks)), None
-        )
-        value = row["value"] if row else None
+    policy = get_work_policy()
+    gates, results = policy.gates, judge(checks, sha, policy)
+    passed = sum(result.passed for result in results)
+    for result in results:
         fact = reader.fact(
-            f"gate_{name}", gate.label, "percent", value, RELATIONS[0], _RESULTS, params, direction="up_is_good",
-            limit=gate.minimum, limit_label="the gate",
+            f"gate_{result.gate}", result.label, "percent", result.value, RELATIONS[0], _RESULTS, params,
+            direction="up_is_good", limit=result.minimum, limit_label="the gate",
         )  # fmt: skip
         facts.append(fact)
-        holds = value is not None and value >= gate.minimum and (row or {}).get("conclusion") in (None, "success")
-        passed += holds
-        state: State = "ok" if holds else "unknown" if value is None else "attention"
-        if row is None:
-            lines.append(Line(state, f"{gate.label}: no check reported it, so the gate is not passed"))
-        elif value is None:
-            lines.append(
-                Line(state, f"{gate.label}: its check gave no number:", (), quoted(row["conclusion"] or "none"))
-            )
+        mine = [check for check in checks if check.gate == result.gate]
+        if not mine:
+            lines.append(Line("unknown", f"{result.label}: no check reported it, so the gate is not passed"))
+        elif result.value is None:
+            lines.append(Line("unknown", f"{result.label}: not passed, for", (), quoted(result.reason)))
         else:
-            lines.append(Line(state, gate.label, (fact.id,), quoted(row["source"], 40)))
+            state: State = "ok" if result.passed else "attention"
+            lines.append(Line(state, result.label, (fact.id,), quoted(mine[-1].source, 40)))
     facts.append(reader.fact("gates_passed", "Gates passed", "count", passed, RELATIONS[0], _RESULTS, params,
                              direction="up_is_good"))  # fmt: skip
     facts.append(reader.fact("gates_all", "Gates there are", "count", len(gates), "work_orders.yaml"))
