@@ -14,14 +14,13 @@ import hmac
 import json
 import logging
 import re
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ops_platform.failures import ConfigurationError
-from resources.small_server import SmallHandler, SmallServer
+from resources.small_server import Listener, SmallHandler
 
 log = logging.getLogger(__name__)
 PATH = "/playbook-runner"
@@ -52,31 +51,17 @@ class Answer:
     body: Mapping[str, Any]
 
 
-class TriggerListener:
+class TriggerListener(Listener):
     """Waits on this machine alone; a proxy with a certificate stands before it. `run` does what is asked and answers;
     `port` 0 takes a free one."""
+
+    path = PATH
 
     def __init__(self, run: Callable[[Asked], Answer], secret: str, *, port: int = 0, host: str = "127.0.0.1") -> None:
         if len(secret.strip()) < LEAST_SECRET:
             raise ConfigurationError(f"CRON_SECRET is too short: at least {LEAST_SECRET} characters nobody guesses")
         self._run, self._secret = run, secret.encode()
-        try:
-            self._server = SmallServer((host, port), _handler(self), connections=CONNECTIONS, patience=READ_SECONDS)
-        except OSError as error:
-            raise ConfigurationError(f"cannot take {host}:{port} for triggers: {error.strerror or error}") from None
-        self._thread = threading.Thread(target=self._server.serve_forever, name="triggers", daemon=True)
-
-    @property
-    def url(self) -> str:
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}{PATH}"
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_handler(self), host, port, what="triggers", connections=CONNECTIONS, patience=READ_SECONDS)
 
     def allowed(self, authorization: str | None) -> bool:
         """Whether the header carries the secret; takes as long for a wrong one as for the right one."""

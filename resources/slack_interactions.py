@@ -44,7 +44,7 @@ from ops_platform.approvals import message as approval
 from ops_platform.deadlines import within
 from ops_platform.documents import alert as document
 from ops_platform.failures import ConfigurationError, PermanentFailure, TransientFailure
-from resources.small_server import SmallHandler, SmallServer
+from resources.small_server import Listener, SmallHandler
 
 if TYPE_CHECKING:
     import psycopg
@@ -365,28 +365,19 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 # HTTP -------------------------------------------------------------------------------------------------------
 
 
-class HttpListener:
+class HttpListener(Listener):
     """The signed listener, on this machine alone. `port` 0 takes a free one; `url` tells which."""
+
+    path = PATH
 
     def __init__(self, desk: Desk, secret: str, *, port: int = 0, host: str = "127.0.0.1") -> None:
         if not secret.strip():
             raise ConfigurationError("SLACK_SIGNING_SECRET is empty.")
         self.desk, self.secret = desk, secret
         self.clock: Callable[[], float] = time.time
-        self._server = SmallServer((host, port), _handler(self), connections=CONNECTIONS, patience=READ_SECONDS)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="interactions", daemon=True)
-
-    @property
-    def url(self) -> str:
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}{PATH}"
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(
+            _handler(self), host, port, what="interactions", connections=CONNECTIONS, patience=READ_SECONDS
+        )
 
     def receive(self, timestamp: str | None, signature: str | None, body: bytes) -> tuple[int, str]:
         """Status and words for a request. Nothing of the body is looked at before the signature is right."""

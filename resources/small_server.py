@@ -10,7 +10,9 @@ import logging
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
+
+from ops_platform.failures import ConfigurationError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,36 @@ class SmallServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         log.debug("a connection ended early", exc_info=True)
+
+
+class Listener:
+    """A small server in a thread of its own, from `start` to `stop`. `port` 0 takes a free one; `url` tells which. An
+    address that is taken raises `ConfigurationError`, which ends with `remedy`."""
+
+    path: ClassVar[str]
+
+    def __init__(
+        self, handler: type[BaseHTTPRequestHandler], host: str, port: int, *, what: str, connections: int,
+        patience: float, remedy: str = "",
+    ) -> None:  # fmt: skip
+        try:
+            self._server = SmallServer((host, port), handler, connections=connections, patience=patience)
+        except OSError as error:
+            said = f"cannot take {host}:{port} for {what}: {error.strerror or error}"
+            raise ConfigurationError(f"{said}; {remedy}" if remedy else said) from None
+        self._thread = threading.Thread(target=self._server.serve_forever, name=what, daemon=True)
+
+    @property
+    def url(self) -> str:
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}{self.path}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class SmallHandler(BaseHTTPRequestHandler):

@@ -20,7 +20,7 @@ from ops_platform.work_orders.sanitising import marked
 if TYPE_CHECKING:
     import psycopg
 
-    from ops_platform.work_orders.ledger import Effect
+    from ops_platform.work_orders.staged import Effect
 
 Json = dict[str, Any]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -25,6 +25,7 @@ from ops_platform.work_orders import ledger, limits, policy_store, sanitising
 from ops_platform.work_orders.ledger import Applied, apply
 from ops_platform.work_orders.limits import COORDINATOR, KINDS, Allowance, Caps, Kind, within
 from ops_platform.work_orders.policy import Scope, get_work_policy
+from ops_platform.work_orders.staged import StagedEffect
 
 if TYPE_CHECKING:
     import psycopg
@@ -48,16 +49,6 @@ class Order(Protocol):
     def repository(self) -> str: ...
     @property
     def number(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class StagedEffect:
-    """One effect as proposed. `name` is unique within the order: the same name is never done twice, whatever the
-    attempt (`result`, `started:1`, `status:answered`). Make them by the functions below."""
-
-    kind: Kind
-    name: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

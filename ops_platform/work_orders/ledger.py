@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from ops_platform.failpoints import failpoint
 from ops_platform.failures import AmbiguousFailure, OpsError, TransientFailure
+from ops_platform.work_orders.staged import Effect, StagedEffect
 
 if TYPE_CHECKING:
     import psycopg
 
     from ops_platform.work_orders.applying import GitHubWrites
-    from ops_platform.work_orders.effects import StagedEffect
 
 #: How long a request may still be on its way after its sender died. Our own timeouts are shorter.
 SETTLE = timedelta(seconds=45)
@@ -33,29 +33,6 @@ _COLUMNS = (
     "id, work_id, name, kind, place, attempt, staged_by, payload, marker, cut, state, tries, result, error, staged_at,"
     " intended_at, settled_at"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """A row of `ops.work_effects`. `result` is what GitHub answered, in short: id, url, sha."""
-
-    id: int
-    work_id: int
-    name: str
-    kind: str
-    place: int
-    attempt: int
-    staged_by: str
-    payload: dict[str, Any]
-    marker: str
-    cut: dict[str, int]
-    state: str
-    tries: int
-    result: dict[str, Any] | None
-    error: str | None
-    staged_at: datetime
-    intended_at: datetime | None
-    settled_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

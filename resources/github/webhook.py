@@ -15,7 +15,6 @@ import hmac
 import json
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ops_platform.failures import ConfigurationError
-from resources.small_server import SmallHandler, SmallServer
+from resources.small_server import Listener, SmallHandler
 
 log = logging.getLogger(__name__)
 PATH = "/github/webhook"
@@ -47,11 +46,13 @@ class Delivery:
     body: bytes
 
 
-class WebhookListener:
+class WebhookListener(Listener):
     """Waits on this machine alone; a proxy with a certificate stands before it, and passes the body on unchanged.
 
     `keep` puts a delivery where it outlives this process; what it returns is not looked at, and it is called before
     GitHub is answered. `port` 0 takes a free one."""
+
+    path = PATH
 
     def __init__(
         self, keep: Callable[[Delivery], object], secret: str, *, port: int = 0, host: str = "127.0.0.1"
@@ -61,25 +62,10 @@ class WebhookListener:
                 f"GITHUB_WEBHOOK_SECRET is too short: at least {LEAST_SECRET} characters nobody guesses"
             )
         self._keep, self._secret = keep, secret.strip().encode()
-        try:
-            self._server = SmallServer((host, port), _handler(self), connections=CONNECTIONS, patience=READ_SECONDS)
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot take {host}:{port} for webhooks: {error.strerror or error}; set OPS_WEBHOOK_PORT"
-            ) from None
-        self._thread = threading.Thread(target=self._server.serve_forever, name="webhooks", daemon=True)
-
-    @property
-    def url(self) -> str:
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}{PATH}"
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(
+            _handler(self), host, port, what="webhooks", connections=CONNECTIONS, patience=READ_SECONDS,
+            remedy="set OPS_WEBHOOK_PORT",
+        )  # fmt: skip
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
         """The status and the word that are answered to a request."""

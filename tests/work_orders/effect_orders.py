@@ -17,8 +17,9 @@ import httpx
 import psycopg
 
 from ops_platform.work_orders import effects
-from ops_platform.work_orders.effects import Allowance, Caps, StagedEffect
+from ops_platform.work_orders.effects import Allowance, Caps
 from ops_platform.work_orders.model import WorkOrder, hash_of
+from ops_platform.work_orders.staged import StagedEffect
 
 AT = datetime(2026, 11, 20, 11, tzinfo=UTC)
 REPOSITORY = "northbeam/operations"

@@ -18,8 +18,9 @@ import pytest
 
 from ops_platform.work_orders import coordinator, effects, sanitising
 from ops_platform.work_orders.agents import answer, find, roster
-from ops_platform.work_orders.effects import Allowance, StagedEffect
+from ops_platform.work_orders.effects import Allowance
 from ops_platform.work_orders.model import Phase
+from ops_platform.work_orders.staged import StagedEffect
 from tests.work_orders.effect_orders import REPOSITORY, an_order, writer_at
 from tests.work_orders.hostile_texts import CANARIES, STRANGERS, TEXTS, some
 from tests.work_orders.office_world import World, an_answer

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ops_platform.work_orders import effects, ledger, limits
-from ops_platform.work_orders.effects import COORDINATOR, Allowance, Caps, StagedEffect
+from ops_platform.work_orders.effects import COORDINATOR, Allowance, Caps
 from ops_platform.work_orders.model import WorkOrder
+from ops_platform.work_orders.staged import StagedEffect
 from tests.database.fresh_database import fresh_database
 from tests.work_orders.effect_orders import DEVELOPER, an_order, everything
 

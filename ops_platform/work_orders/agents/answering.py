@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ops_platform.work_orders.agents.asking import Asked
     from ops_platform.work_orders.agents.model import Artefact, Order
     from ops_platform.work_orders.agents.role import Agent
-    from ops_platform.work_orders.effects import StagedEffect
+    from ops_platform.work_orders.staged import StagedEffect
     from ops_platform.writing.budget import Allowance, TokenBudget
     from ops_platform.writing.compose import Written
     from ops_platform.writing.model import LanguageModel

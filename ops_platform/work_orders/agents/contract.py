@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ops_platform.evidence.model import Bundle
     from ops_platform.work_orders.agents.model import Artefact
     from ops_platform.work_orders.agents.role import Agent
-    from ops_platform.work_orders.effects import StagedEffect
+    from ops_platform.work_orders.staged import StagedEffect
     from ops_platform.writing.draft import Draft
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ops_platform.documents.model import Document
     from ops_platform.evidence.model import Bundle
-    from ops_platform.work_orders.effects import StagedEffect
+    from ops_platform.work_orders.staged import StagedEffect
 
 
 class Order(Protocol):

@@ -21,7 +21,7 @@ from ops_platform.work_orders.agents import answer, contract, development, find
 from ops_platform.work_orders.agents.development import ProposedFile
 from ops_platform.work_orders.agents.readings import READINGS, reading, relations
 from ops_platform.work_orders.agents.readings.repository import matching, modules
-from ops_platform.work_orders.effects import StagedEffect
+from ops_platform.work_orders.staged import StagedEffect
 from tests.conftest import Connect
 from tests.work_orders.agents.company import NAMES, moment, order
 
