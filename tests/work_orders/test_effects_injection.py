@@ -11,6 +11,7 @@ import base64
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -157,25 +158,29 @@ def test_three_hundred_texts_of_hostile_agents(here: World, agents: Any) -> None
 # Hostile issues ---------------------------------------------------------------------------------------------------
 
 
-def hostile_issue(here: World, text: str, place: int, label: str = "finance/analysis") -> int:
-    """An issue that is hostile in its title, body, comments, labels, author and branches, and properly labelled."""
+def hostile_issue(here: World, text: str, place: int) -> int:
+    """An issue that is hostile in its title, body, comments, labels, author and branches, filed just now."""
+    filed = (here.clock.at - timedelta(minutes=5)).isoformat()
     stranger = STRANGERS[place % len(STRANGERS)]
     one_line = " ".join(text.replace("\x00", " ").split())[:250] or "x"
-    number = here.issue(one_line, body=text, actor=stranger)
-    here.happens("label_issue", number=number, label=one_line[:50], create=True, actor="mei-zhao")
-    here.happens("comment", number=number, body=text, actor=stranger)
-    here.happens("comment", number=number, body=sanitising.marked(text, f"{place:032x}"), actor=stranger)
+    number = int(here.happens("open_issue", title=one_line, body=text, actor=stranger, at=filed)["number"])
+    here.happens("label_issue", number=number, label=one_line[:50], create=True, actor="mei-zhao", at=filed)
+    here.happens("comment", number=number, body=text, actor=stranger, at=filed)
+    here.happens("comment", number=number, body=sanitising.marked(text, f"{place:032x}"), actor=stranger, at=filed)
     tip = here.sandbox.sides["github"].tracker.named(REPOSITORY).code.branches["main"]
     name = f"work/{number}-" + "".join(each for each in one_line if each.isalnum() and each.isascii())[:30]
     here.happens("make_branch", branch=name or "x", sha=tip)
-    for each in (label, "priority/P2"):
-        here.happens("label_issue", number=number, label=each, create=True, actor="mei-zhao")
     return number
 
 
 def flow(here: World, texts: Sequence[str], label: str = "finance/analysis") -> None:
     before = len(here.effects())
-    numbers = [hostile_issue(here, text, place, label) for place, text in enumerate(texts)]
+    numbers = [hostile_issue(here, text, place) for place, text in enumerate(texts)]
+    # Words of strangers count only when they were seen before the label: the poll comes by, then somebody labels.
+    coordinator.turn(here.office)
+    for number in numbers:
+        for each in (label, "priority/P2"):
+            here.happens("label_issue", number=number, label=each, create=True, actor="mei-zhao")
     coordinator.turn(here.office)
     coordinator.work_off(here.office)
     coordinator.turn(here.office)
