@@ -14,11 +14,14 @@ from typing import Any
 
 # Children are forked from a clean server process that has the libraries loaded: a kill costs milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
+_loaded: list[str] = []
 
 
 def preload(*modules: str) -> None:
-    """What the server process has loaded before it forks; counts for the first that asks."""
-    PROCESSES.set_forkserver_preload(list(modules))
+    """Have the server process load these before it forks, beside what other files asked for: there is one server for
+    all files of a test process, started by the first child, and a child without its modules spends a second on them."""
+    _loaded.extend(module for module in modules if module not in _loaded)
+    PROCESSES.set_forkserver_preload(list(_loaded))
 
 
 def start(life: Callable[..., None], *arguments: Any) -> Any:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ops_platform.delivery import State, find_row, undelivered
+from tests import killed
 from tests.database.fresh_database import dsn_of
 from tests.delivery.morning import POLICY, morning
 
@@ -42,9 +42,7 @@ POINTS = [
 ]
 LOOKUP_POINTS = ["outbox.lookup", "outbox.looked_up"]
 
-# Children are forked from a clean server process that has the libraries loaded: a kill costs milliseconds.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["psycopg", "slack_sdk", "tests.delivery.morning"])
+killed.preload("psycopg", "slack_sdk", "tests.delivery.morning")
 
 
 @pytest.fixture
@@ -53,11 +51,7 @@ def dsn(warehouse: Any) -> str:
 
 
 def run(*arguments: Any) -> int | None:
-    child = PROCESSES.Process(target=morning, args=arguments)
-    child.start()
-    child.join(60)
-    assert not child.is_alive()
-    return child.exitcode
+    return killed.ended(killed.start(morning, *arguments))
 
 
 def check(slack: SlackFake, warehouse: Any, days: int) -> None:
@@ -119,8 +113,7 @@ def test_a_worker_that_stands_still_loses_its_message(dsn: str, slack: SlackFake
     """SIGSTOP just before posting (a paused machine). Another worker takes over when the lease has run out,
     and the first one, woken, must not post: neither twice, nor at all."""
     policy = replace(POLICY, lease=timedelta(seconds=1))
-    stopped = PROCESSES.Process(target=morning, args=(dsn, slack.url, 0, "outbox.before_post:stop", policy))
-    stopped.start()
+    stopped = killed.start(morning, dsn, slack.url, 0, "outbox.before_post:stop", policy)
     assert stopped.pid is not None
     until = time.monotonic() + 20
     while Path(f"/proc/{stopped.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
