@@ -399,9 +399,11 @@ def test_a_database_without_an_encoding_is_read_with_marks_for_what_is_broken(se
 
 
 def test_a_view_that_gives_other_rows_every_time_is_refused(changing: World) -> None:
+    """The view answers the count otherwise than the pages, as one with random() does, but never by chance the same."""
     sql(changing, """
         create schema ops_export; grant usage on schema ops_export to ops_reader;
-        create view ops_export.users as select * from public.users where random() < 0.5;
+        create view ops_export.users as select * from public.users
+            where current_query() ilike '%count(%' or id <> (select max(id) from public.users);
         grant select on all tables in schema ops_export to ops_reader;
     """)  # fmt: skip
     try:
