@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ops_platform.documents.claims import claim, day_text, fill
-from ops_platform.documents.finish import finished, not_tied_out_line
+from ops_platform.documents.finish import finished
 from ops_platform.documents.model import (
     Block,
     Bullets,
@@ -22,7 +22,6 @@ from ops_platform.documents.model import (
     Paragraph,
     Quoted,
     RichText,
-    State,
     StatusLine,
     StatusLines,
     Title,
@@ -31,16 +30,13 @@ from ops_platform.documents.model import (
     present,
     rich,
 )
-from ops_platform.evidence.quoting import minimise
+from ops_platform.documents.verdicts import LIMIT, MARKS, STATES, footer, limit_of, limit_text, verdict_text
 
 if TYPE_CHECKING:
     from ops_platform.documents.finish import WrittenText
     from ops_platform.evidence.model import Bundle, Comparison, Fact, Row
 
 KIND = "playbook_report"
-LIMIT = "limit"
-_STATES: dict[str, State] = {"ok": "ok", "attention": "attention", "unknown": "unknown", "info": "info"}
-_MARKS = {"critical": "🔴 ", "alert": "🟠 ", "watch": "🟡 "}
 
 
 def compose_playbook_report(bundle: Bundle, draft: WrittenText) -> Document:
@@ -53,7 +49,7 @@ def compose_playbook_report(bundle: Bundle, draft: WrittenText) -> Document:
     blocks += _actions(bundle)
     for section in bundle.rows("sections"):
         blocks += _section(bundle, section, draft)
-    blocks.append(Footer(_footer(bundle, draft, tuple(blocks))))
+    blocks.append(Footer(footer(bundle, draft, tuple(blocks), longest=120)))
     return finished(KIND, bundle, blocks, _summary(bundle, head["title"], day), writer=draft.writer)
 
 
@@ -61,7 +57,7 @@ def _summary(bundle: Bundle, title: str, day: str) -> RichText:
     off = [row for section in bundle.rows("sections") for row in _lines(bundle, section) if row.mark == "attention"]
     if not off:
         return rich(f"{title}, {day}: nothing needs attention")
-    told = joined([_line(bundle, row, lead=True) for row in off[:3]], "; ", hidden=len(off) - 3 if len(off) > 3 else 0)
+    told = joined([_line(bundle, row) for row in off[:3]], "; ", hidden=len(off) - 3 if len(off) > 3 else 0)
     return rich(f"{title}, {day}: ", told)
 
 
@@ -76,7 +72,7 @@ def _actions(bundle: Bundle) -> list[Block]:
         by = f" — {row.texts['owner']}, within {_days(row.texts['due_days'])}"
         items.append(
             rich(
-                _MARKS.get(row.mark, ""), bold(row.texts["what"]), about, *((" (", figures, ")") if figures else ()), by
+                MARKS.get(row.mark, ""), bold(row.texts["what"]), about, *((" (", figures, ")") if figures else ()), by
             )
         )
     return [Heading(rich("What to do")), Bullets(tuple(items))]
@@ -99,7 +95,8 @@ def _section(bundle: Bundle, section: Row, draft: WrittenText) -> list[Block]:
     if figures:
         blocks.append(KeyFigures(figures))
     lines = tuple(
-        StatusLine(_STATES[row.mark], row.texts["label"], _told(bundle, row)) for row in _lines(bundle, section)
+        StatusLine(STATES[row.mark], row.texts["label"], verdict_text(bundle, row, after_about=" "))
+        for row in _lines(bundle, section)
     )
     if lines:
         blocks.append(StatusLines(lines))
@@ -110,38 +107,16 @@ def _lines(bundle: Bundle, section: Row) -> tuple[Row, ...]:
     return bundle.rows(f"lines_{section.texts['name']}")
 
 
-def _line(bundle: Bundle, row: Row, *, lead: bool = False) -> RichText:
-    told = _told(bundle, row)
+def _line(bundle: Bundle, row: Row) -> RichText:
+    told = verdict_text(bundle, row, after_about=" ")
     return rich(row.texts["label"], *((" ", *told) if told else ()))
-
-
-def _told(bundle: Bundle, row: Row) -> RichText:
-    """What a verdict shows: its figures, each with its limit, and what it is about."""
-    parts = [_held(bundle, bundle.fact(row.facts[key])) for key in sorted(row.facts)]
-    about = rich(Quoted(row.texts["about"])) if row.texts["about"] else ()
-    if row.texts["label"].endswith(":") and about:
-        return joined([about, *parts], " ")
-    return joined([*parts, about], " · ")
-
-
-def _held(bundle: Bundle, fact: Fact) -> RichText:
-    limit = fact.comparison(LIMIT)
-    held: RichText = ()
-    if limit is not None and limit.value is not None and fact.known:
-        held = rich(f" ({_held_to(limit)} ", claim(bundle, fact.id, f"comparison.{LIMIT}.value"), ")")
-    return rich(claim(bundle, fact.id, bold=True), held)
-
-
-def _held_to(limit: Comparison) -> str:
-    """What it is held against, before its number: "limit" where the sentence says "the limit"."""
-    return limit.label.removeprefix("the ")
 
 
 def _figure(bundle: Bundle, fact: Fact) -> KeyFigure:
     notes = [_versus(bundle, fact, one) for one in fact.comparisons if one.name != LIMIT]
-    limit = fact.comparison(LIMIT)
-    if limit is not None and limit.value is not None and fact.known:
-        notes.append(rich(f"{_held_to(limit)} ", claim(bundle, fact.id, f"comparison.{LIMIT}.value")))
+    limit = limit_of(fact)
+    if limit is not None:
+        notes.append(limit_text(bundle, fact, limit))
     return KeyFigure(fact.label, rich(claim(bundle, fact.id, bold=True)), present(notes[:2]))
 
 
@@ -150,11 +125,3 @@ def _versus(bundle: Bundle, fact: Fact, against: Comparison) -> RichText:
         return ()
     part = "delta_pct" if against.delta_pct is not None and fact.unit in ("money", "count") else "delta"
     return rich(claim(bundle, fact.id, f"comparison.{against.name}.{part}"), f" vs {against.label}")
-
-
-def _footer(bundle: Bundle, draft: WrittenText, blocks: tuple[Block, ...]) -> tuple[RichText, ...]:
-    items: list[RichText] = [*present([not_tied_out_line(bundle, blocks)])]
-    cost = f", {draft.tokens:,} tokens" if draft.tokens else ""
-    by = rich(Quoted(minimise(draft.note or "", 120)), cost) if draft.note else rich(f"written by {draft.writer}")
-    items.append(joined([by, rich(f"evidence {bundle.digest[:8]}")], " · "))
-    return tuple(items)

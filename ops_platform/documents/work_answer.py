@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ops_platform.documents.briefing import key_figure, section_blocks
 from ops_platform.documents.charts import chart_of_series
 from ops_platform.documents.claims import claim, fill
-from ops_platform.documents.finish import finished, not_tied_out_line
+from ops_platform.documents.finish import finished
 from ops_platform.documents.model import (
     Block,
     Bullets,
@@ -25,26 +25,21 @@ from ops_platform.documents.model import (
     Paragraph,
     Quoted,
     RichText,
-    State,
     StatusLine,
     StatusLines,
     Table,
     Title,
     bold,
     joined,
-    present,
     rich,
 )
-from ops_platform.evidence.quoting import minimise
+from ops_platform.documents.verdicts import LIMIT, MARKS, STATES, footer, limit_of, limit_text, verdict_text
 
 if TYPE_CHECKING:
     from ops_platform.documents.finish import WrittenText
     from ops_platform.evidence.model import Bundle, Fact, Row
 
 KIND = "work_answer"
-LIMIT = "limit"
-_STATES: dict[str, State] = {"ok": "ok", "attention": "attention", "unknown": "unknown", "info": "info"}
-_MARKS = {"critical": "🔴 ", "alert": "🟠 ", "watch": "🟡 "}
 _LOUDEST = ("critical", "alert", "watch")
 
 
@@ -67,7 +62,7 @@ def compose_work_answer(bundle: Bundle, draft: WrittenText) -> Document:
         blocks += _reading(bundle, reading)
     blocks += _cited(bundle)
     blocks += _files(bundle)
-    blocks.append(Footer(_footer(bundle, draft, tuple(blocks))))
+    blocks.append(Footer(footer(bundle, draft, tuple(blocks), longest=160)))
     return finished(KIND, bundle, blocks, _summary(bundle), writer=draft.writer)
 
 
@@ -103,7 +98,7 @@ def _asked(bundle: Bundle, draft: WrittenText) -> list[Block]:
             told = "; ".join(f"{row.texts['label']} is shown for {row.texts['over']}" for row in later)
             blocks.append(Paragraph(rich(f"The newest days have not come in yet: {told}.")))
         judged = [
-            StatusLine(_STATES[row.mark], f"{row.texts['label']}, {row.texts['day']}", _expected(bundle, row))
+            StatusLine(STATES[row.mark], f"{row.texts['label']}, {row.texts['day']}", _expected(bundle, row))
             for row in bundle.rows("judged")
         ]
         if judged:
@@ -185,7 +180,7 @@ def _to_do(bundle: Bundle) -> list[Block]:
     for row in rows:
         fact = bundle.fact(row.facts["figure"])
         who = f" — {row.texts['owner']}, {_within(row.texts['due_days'])}" if row.texts["owner"] else ""
-        items.append(rich(_MARKS[row.texts["severity"]], bold(row.texts["do"]), " (", claim(bundle, fact.id), ")", who))
+        items.append(rich(MARKS[row.texts["severity"]], bold(row.texts["do"]), " (", claim(bundle, fact.id), ")", who))
     return [Heading(rich("What to do")), Bullets(tuple(items))]
 
 
@@ -197,7 +192,7 @@ def _verdicts(bundle: Bundle) -> list[Block]:
     rows = bundle.rows("checks")
     if not rows:
         return []
-    lines = [StatusLine(_STATES[row.mark], row.texts["label"], _held(bundle, row)) for row in rows]
+    lines = [StatusLine(STATES[row.mark], row.texts["label"], _held(bundle, row)) for row in rows]
     return [Heading(rich("Verdicts")), StatusLines(tuple(lines))]
 
 
@@ -207,11 +202,9 @@ def _held(bundle: Bundle, row: Row) -> RichText:
     fact = bundle.fact(row.facts["figure"])
     if not fact.known and fact.unknown_since is None:
         return rich("unknown: nothing was reported")
-    limit = fact.comparison(LIMIT)
-    held: RichText = ()
-    if limit is not None and limit.value is not None and fact.known:
-        held = rich(f", {limit.label.removeprefix('the ')} ", claim(bundle, fact.id, f"comparison.{LIMIT}.value"))
-    return rich(claim(bundle, fact.id, bold=True), held)
+    limit = limit_of(fact)
+    against = () if limit is None else rich(", ", limit_text(bundle, fact, limit))
+    return rich(claim(bundle, fact.id, bold=True), against)
 
 
 # Readings of the platform -----------------------------------------------------------------------------------------
@@ -226,7 +219,7 @@ def _reading(bundle: Bundle, reading: Row) -> list[Block]:
     if figures:
         blocks.append(KeyFigures(tuple(_figure(bundle, fact) for fact in figures)))
     lines = tuple(
-        StatusLine(_STATES[row.mark], row.texts["label"], _line(bundle, row))
+        StatusLine(STATES[row.mark], row.texts["label"], verdict_text(bundle, row))
         for row in bundle.rows(f"reading_lines_{name}")
     )
     if lines:
@@ -239,27 +232,7 @@ def _figure(bundle: Bundle, fact: Fact) -> KeyFigure:
     limit = fact.primary
     if limit is None or limit.name != LIMIT:
         return key_figure(bundle, fact)
-    notes = rich(f"{limit.label.removeprefix('the ')} ", claim(bundle, fact.id, f"comparison.{LIMIT}.value"))
-    return KeyFigure(fact.label, rich(claim(bundle, fact.id, bold=True)), (notes,))
-
-
-def _line(bundle: Bundle, row: Row) -> RichText:
-    figures = [_with_limit(bundle, row.facts[key]) for key in sorted(row.facts)]
-    about = rich(Quoted(row.texts["about"])) if row.texts["about"] else ()
-    if row.texts["label"].endswith(":") and about:
-        return joined([about, *figures], " · ")
-    return joined([*figures, about], " · ")
-
-
-def _with_limit(bundle: Bundle, fact_id: str) -> RichText:
-    fact = bundle.fact(fact_id)
-    limit = fact.comparison(LIMIT)
-    shown = rich(claim(bundle, fact_id, bold=True))
-    if limit is None or limit.value is None or not fact.known:
-        return shown
-    return rich(
-        shown, f" ({limit.label.removeprefix('the ')} ", claim(bundle, fact_id, f"comparison.{LIMIT}.value"), ")"
-    )
+    return KeyFigure(fact.label, rich(claim(bundle, fact.id, bold=True)), (limit_text(bundle, fact, limit),))
 
 
 # Plans, documents, files ------------------------------------------------------------------------------------------
@@ -300,11 +273,3 @@ def _files(bundle: Bundle) -> list[Block]:
         figure = rich(" (", claim(bundle, row.facts["rows"]), " rows)") if "rows" in row.facts else ()
         items.append(rich(bold(row.texts["name"]), f": {row.texts['what']}", figure))
     return [Heading(rich("With this answer")), Bullets(tuple(items))]
-
-
-def _footer(bundle: Bundle, draft: WrittenText, blocks: tuple[Block, ...]) -> tuple[RichText, ...]:
-    items: list[RichText] = [*present([not_tied_out_line(bundle, blocks)])]
-    cost = f", {draft.tokens:,} tokens" if draft.tokens else ""
-    by = rich(Quoted(minimise(draft.note or "", 160)), cost) if draft.note else rich(f"written by {draft.writer}")
-    items.append(joined([by, rich(f"evidence {bundle.digest[:8]}")], " · "))
-    return tuple(items)

@@ -15,7 +15,7 @@ state as it stands); lists are `evidence.briefing_lists`'. Lists: `head`, `secti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from ops_platform.evidence.calendar import DAY, Calendar
 from ops_platform.evidence.combining import PeriodReader
 from ops_platform.evidence.concerns import points, select
 from ops_platform.evidence.judgement import judge
-from ops_platform.evidence.metrics import METRIC_TABLE, Metric, MetricReader, Warehouse
+from ops_platform.evidence.metrics import METRIC_TABLE, Metric, MetricReader, Warehouse, as_proven
 from ops_platform.evidence.model import Bundle, CompanyProfile, Fact, Period, Row
 from ops_platform.evidence.spans import WEEK, Span
 from ops_platform.failures import ConfigurationError, DataFailure
@@ -139,13 +139,7 @@ class _Gathering:
         return self.span.period if self.report.over == "week" else self.calendar.day_period(self.calendar.today)
 
     def add(self, fact: Fact) -> str:
-        since = self.around.metrics_unproven_since
-        if since is not None and fact.source.relation == METRIC_TABLE:
-            fact = replace(
-                fact, value=None, text=None, day=None, comparisons=(), status="unknown", superlative=None,
-                unknown_since=min(since, fact.unknown_since or since),
-            )  # fmt: skip
-        self.facts.setdefault(fact.id, fact)
+        self.facts.setdefault(fact.id, as_proven(fact, self.around.metrics_unproven_since))
         return fact.id
 
     # Sections -------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ source's limit it is unknown. A missing row, a NULL, a missing table: unknown, s
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -334,3 +334,13 @@ def finite(value: Any) -> Decimal | None:
         return None
     number = value if isinstance(value, Decimal) else Decimal(str(value))
     return number if number.is_finite() else None
+
+
+def as_proven(fact: Fact, unproven_since: datetime | None) -> Fact:
+    """The fact, or where it is a metric's and the metrics are unproven since a moment: unknown since then."""
+    if unproven_since is None or fact.source.relation != METRIC_TABLE:
+        return fact
+    return replace(
+        fact, value=None, text=None, day=None, comparisons=(), status="unknown", superlative=None,
+        unknown_since=min(unproven_since, fact.unknown_since or unproven_since),
+    )  # fmt: skip

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ops_platform.failures import ConfigurationError
 from ops_platform.fleet.alert_policy import AlertPolicy
 from ops_platform.fleet.alert_rules import AlertRule, problems_of
 from ops_platform.fleet.approval_policy import ApprovalPolicy
 from ops_platform.fleet.board_pack import BoardPack
 from ops_platform.fleet.delivery_policy import DeliveryRoutes
 from ops_platform.fleet.entries import Entry as _Entry
-from ops_platform.fleet.entries import Exact
+from ops_platform.fleet.entries import Exact, read_yaml, wrong_entries
 from ops_platform.fleet.health_policy import HealthPolicy
 from ops_platform.fleet.jobs import BRIEFING, ChannelKey, Job
 from ops_platform.fleet.models import Models
@@ -159,23 +157,14 @@ def load_fleet(path: Path, settings: Settings) -> Fleet:
     """Read `path`; `OPS_TIMEZONE` and `OPS_CURRENCY` override the company's own.
 
     Raises `ConfigurationError` naming the file, the entry and what is wrong with it."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} does not exist: set OPS_FLEET_FILE or restore it") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {error}") from None
+    raw = read_yaml(path, str(path), "set OPS_FLEET_FILE or restore it")
     try:
         fleet = Fleet.model_validate(raw)
         overrides = {"timezone": settings.ops_timezone, "currency": settings.ops_currency}
         company = fleet.company.model_dump() | {key: value for key, value in overrides.items() if value}
         return fleet.model_copy(update={"company": Company.model_validate(company)})
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'file'}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
-        raise ConfigurationError(f"{path}: {problems}") from None
+        raise wrong_entries(str(path), error) from None
 
 
 @lru_cache(maxsize=1)

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
-from ops_platform.ingestion import quarantine, sync
+from ops_platform.ingestion import quarantine, receipts
 from ops_platform.ingestion.contract import Record, Rejected, Stream, SyncResult, VendorSource
+from ops_platform.ingestion.tying_out import tie_out_or_doubt
 
 if TYPE_CHECKING:
     import psycopg
@@ -59,7 +60,7 @@ def retry(
 
     A record kept in several versions is tried in its latest one; the others are settled with it."""
     result = RetryResult(stream.vendor, stream.name)
-    if not sync.lock(connection, stream):
+    if not receipts.lock(connection, stream):
         result.status, result.error = "skipped", f"a sync of {stream.vendor}.{stream.name} is running: try again later"
         return result
     try:
@@ -70,7 +71,7 @@ def retry(
         if entries:
             _retry(connection, source, stream, entries, result, now, today)
     finally:
-        sync.unlock(connection, stream)
+        receipts.unlock(connection, stream)
     return result
 
 
@@ -85,7 +86,7 @@ def _retry(
 ) -> None:
     started = time.monotonic()
     receipt = SyncResult(stream.vendor, stream.name, pages=1, received=len(entries))
-    sync_id = sync.open_receipt(connection, stream, None, now, kind="retry")
+    sync_id = receipts.open_receipt(connection, stream, None, now, kind="retry")
     load = StagedLoad(connection, stream.vendor, stream.name, sync_id)
     try:
         newest, older = _versions(entries)
@@ -127,13 +128,13 @@ def _retry(
             receipt.inserted, receipt.updated, receipt.unchanged = counts.inserted, counts.updated, counts.unchanged
             receipt.duplicates, receipt.quarantined = len(settled), len(refused)
             failpoint("quarantine.landed")
-            sync.write_counts(connection, sync_id, receipt)
+            receipts.write_counts(connection, sync_id, receipt)
         result.landed, result.superseded, result.remaining = len(passed), len(settled), len(refused)
         result.reasons = dict(Counter(item.reason for item in refused.values()).most_common())
         if passed:
             # The verdict of the days that changed is asked for anew; a cursor says that not all days are.
             receipt.cursor_before = "retry"
-            sync.tie_out_or_doubt(connection, source, stream, sync_id, receipt, now, today)
+            tie_out_or_doubt(connection, source, stream, sync_id, receipt, now, today)
             receipt.cursor_before = None
             result.tie_out, result.error = receipt.tie_out, receipt.error
     except Exception as error:
@@ -145,7 +146,7 @@ def _retry(
         if not connection.closed:
             load.close()
             receipt.duration_seconds = time.monotonic() - started
-            sync.close_receipt(connection, sync_id, receipt)
+            receipts.close_receipt(connection, sync_id, receipt)
 
 
 def _versions(entries: list[quarantine.Kept]) -> tuple[list[quarantine.Kept], list[quarantine.Kept]]:

@@ -14,27 +14,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
 from ops_platform.failures import OpsError, TransientFailure
 from ops_platform.garbage import rarely_collecting
-from ops_platform.ingestion import quarantine, schema_drift, tie_out
-from ops_platform.ingestion.contract import Page, Record, Stream, SyncResult, VendorSource
+from ops_platform.ingestion import quarantine, receipts, schema_drift
+from ops_platform.ingestion.contract import Page, Stream, SyncResult, VendorSource
 from ops_platform.ingestion.pace import Pace
+from ops_platform.ingestion.sweep import sweep_when_due
+from ops_platform.ingestion.tying_out import tie_out_or_doubt
 
 if TYPE_CHECKING:
     import psycopg
 
 Progress = Callable[[str], None]
-# Records can be changed or lost behind a cursor: the last days are tied out at every sync, touched or not.
-ALWAYS_TIED_OUT_DAYS = 7
 STREAMS_WITHOUT_ANSWER = 2
 # How long a sync waits for another run that syncs the same vendor, in seconds, and how often it looks.
 WAIT_FOR_VENDOR = 900.0
 LOOK_FOR_VENDOR = 0.5
-_LOCK_SPACE = 4_173
 _VENDOR_LOCK_SPACE = 4_174
 
 
@@ -59,16 +57,16 @@ def sync_stream(
     and its reason: the cursor has not moved. "paused" is the same for a change of the payloads' shape."""
     result = SyncResult(stream.vendor, stream.name)
     started = time.monotonic()
-    if not lock(connection, stream):
+    if not receipts.lock(connection, stream):
         result.status, result.error = "skipped", f"another sync of {stream.vendor}.{stream.name} is running"
         return result
     try:
-        sync_id = open_receipt(connection, stream, run_id, now)
+        sync_id = receipts.open_receipt(connection, stream, run_id, now)
         failpoint("sync.opened")
         try:
             with rarely_collecting():
                 _land(connection, source, stream, sync_id, result, now, allow_shrink, Pace(stream, progress))
-            _sweep_when_due(connection, source, stream, sync_id, result, now, allow_shrink, sweep, sweep_every)
+            sweep_when_due(connection, source, stream, sync_id, result, now, allow_shrink, sweep, sweep_every)
             failpoint("sync.before_tie_out")
             tie_out_or_doubt(connection, source, stream, sync_id, result, now, today)
             failpoint("sync.after_tie_out")
@@ -84,10 +82,10 @@ def sync_stream(
             # caller sees it; other streams go on.
             result.status, result.error = "failed", f"{type(error).__name__}: {error}"
         result.duration_seconds = time.monotonic() - started
-        close_receipt(connection, sync_id, result)
+        receipts.close_receipt(connection, sync_id, result)
         failpoint("sync.closed")
     finally:
-        unlock(connection, stream)
+        receipts.unlock(connection, stream)
     return result
 
 
@@ -104,7 +102,7 @@ def _land(
     allow_shrink: bool,
     pace: Pace,
 ) -> None:
-    result.cursor_before = _cursor(connection, stream)
+    result.cursor_before = receipts.read_cursor(connection, stream)
     load = StagedLoad(connection, stream.vendor, stream.name, sync_id)
     cursor = result.cursor_before
     keys: dict[str, str] = getattr(source, "parent_keys", {})
@@ -158,9 +156,9 @@ def _land(
             schema_drift.keep_shape(connection, shape, sync_id, now)
             result.new_fields = tuple(change.path for change in shape.changes if change.change == "added")
             failpoint("sync.before_cursor")
-            _move_cursor(connection, stream, cursor, result.fresh_to)
+            receipts.move_cursor(connection, stream, cursor, result.fresh_to)
             failpoint("sync.after_cursor")
-            write_counts(connection, sync_id, result)
+            receipts.write_counts(connection, sync_id, result)
             failpoint("sync.before_commit")
         failpoint("sync.after_commit")
         pace.landed(result)
@@ -199,234 +197,6 @@ def _parents(source: VendorSource, stream: Stream, cursor: str | None, now: date
         return None, []
     since = (_as_time(cursor) or now) - stream.look_back
     return keys[stream.name], sorted(source.deleted_parents(stream, since))  # type: ignore[attr-defined]
-
-
-def _sweep_when_due(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    allow_shrink: bool,
-    asked: bool,
-    every: timedelta | None,
-) -> None:
-    """Look for records the vendor no longer has, when asked to or when the last look is old enough.
-
-    What landed stays landed whatever comes of it: a sweep that cannot be made, or that finds more missing than may
-    go at once, is held, with the reason in the receipt."""
-    if stream.full_refresh or not hasattr(source, "living_ids") or stream.name in getattr(source, "unswept", ()):
-        return
-    if not asked:
-        last = _swept_at(connection, stream)
-        if every is None or (last is not None and now - last < every):
-            return
-        if result.cursor_before is None:
-            # Everything was read just now: there is nothing of ours that the vendor might have lost.
-            _note_sweep(connection, stream, now)
-            return
-    try:
-        _sweep(connection, source, stream, sync_id, result, now, allow_shrink)
-    except Exception as error:
-        text = str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {error}"
-        result.sweep, result.held = "held", f"deleted records were not looked for: {text}"
-
-
-def _sweep(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    allow_shrink: bool,
-) -> None:
-    """Compare the ids the vendor still has with ours, for vendors whose lists do not show deletes."""
-    living: Iterator[str] = source.living_ids(stream)  # type: ignore[attr-defined]
-    load = StagedLoad(connection, stream.vendor, stream.name, sync_id)
-    deleted = result.deleted
-    try:
-        load.add(Record(identity, {}) for identity in living)
-        load.finish_staging()
-        failpoint("sync.sweep_read")
-        with connection.transaction():
-            result.deleted += load.soft_delete_missing(now, allow_shrink=allow_shrink)
-            result.revived = load.revive(now)
-            result.sweep = "done"
-            failpoint("sync.mid_sweep")
-            _note_sweep(connection, stream, now)
-            write_counts(connection, sync_id, result)
-        failpoint("sync.after_sweep")
-    except BaseException:
-        result.deleted, result.revived = deleted, 0
-        raise
-    finally:
-        load.close()
-
-
-def _swept_at(connection: psycopg.Connection[Any], stream: Stream) -> datetime | None:
-    row = connection.execute(
-        "select swept_at from ops.cursors where vendor = %s and stream = %s", (stream.vendor, stream.name)
-    ).fetchone()
-    return row[0] if row else None
-
-
-def _note_sweep(connection: psycopg.Connection[Any], stream: Stream, now: datetime) -> None:
-    connection.execute(
-        "update ops.cursors set swept_at = %s where vendor = %s and stream = %s", (now, stream.vendor, stream.name)
-    )
-
-
-def tie_out_or_doubt(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    today: date,
-) -> None:
-    """Tie out; a surprise in it leaves the verdict unknown, for what landed has landed."""
-    try:
-        _tie_out(connection, source, stream, sync_id, result, now, today)
-    except Exception as error:
-        if connection.closed:
-            raise
-        tie_out.doubt(connection, stream.vendor, stream.name, now)
-        result.tie_out = "unknown"
-        result.error = f"tie-out not possible: {type(error).__name__}: {error}"
-
-
-def _tie_out(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    today: date,
-) -> None:
-    """Compare control totals; a mismatch is a verdict, not a failure of the sync."""
-    query = source.landed_query(stream) if stream.ties_out else None
-    if query is None:
-        return
-    if query.zone is not None:
-        # A day that is over here may still be going on at the vendor's place.
-        today = min(today, now.astimezone(ZoneInfo(query.zone)).date())
-    days: list[date] | None = None
-    if query.day_expression is not None and result.cursor_before is not None:
-        days = _days_to_check(connection, stream, query.day_expression, sync_id, today)
-    try:
-        said = source.control_totals(stream, days)
-    except OpsError as error:
-        tie_out.doubt(connection, stream.vendor, stream.name, now)
-        result.tie_out = "unknown"
-        result.error = f"tie-out not possible: {error}"
-        return
-    if query.day_expression is not None:
-        said = [total for total in said if total.day is None or total.day < today]
-    landed = tie_out.landed_totals(connection, query, days)
-    compared = [item for item in tie_out.compare(said, landed, query.entity, days) if item.day < today]
-    with connection.transaction():
-        tie_out.record(connection, stream.vendor, stream.name, sync_id, compared, now)
-        failpoint("sync.mid_tie_out")
-    result.touched_days = [item.day for item in compared]
-    mismatched = [item for item in compared if item.status == "mismatched"]
-    result.tie_out = "mismatched" if mismatched else "matched"
-    if mismatched:
-        worst = mismatched[-1]
-        result.error = (
-            f"{len(mismatched)} of {len(compared)} days do not tie out; {worst.day}: source {worst.source_count} "
-            f"({worst.source_amount}), landed {worst.landed_count} ({worst.landed_amount})"
-        )
-
-
-def _days_to_check(
-    connection: psycopg.Connection[Any], stream: Stream, expression: str, sync_id: int, today: date
-) -> list[date]:
-    rows = connection.execute(
-        f"select distinct ({expression})::date from raw_{stream.vendor}.{stream.name} where sync_id = %s".encode(),
-        (sync_id,),
-    ).fetchall()
-    days = {day for (day,) in rows if day is not None}
-    days |= {today - timedelta(days=back) for back in range(1, ALWAYS_TIED_OUT_DAYS + 1)}
-    return sorted(day for day in days if day < today)
-
-
-# -- state ---------------------------------------------------------------------------------------------
-
-
-def lock(connection: psycopg.Connection[Any], stream: Stream) -> bool:
-    row = connection.execute(
-        "select pg_try_advisory_lock(%s, hashtext(%s))", (_LOCK_SPACE, f"{stream.vendor}.{stream.name}")
-    ).fetchone()
-    return bool(row and row[0])
-
-
-def unlock(connection: psycopg.Connection[Any], stream: Stream) -> None:
-    if not connection.closed:
-        connection.execute(
-            "select pg_advisory_unlock(%s, hashtext(%s))", (_LOCK_SPACE, f"{stream.vendor}.{stream.name}")
-        )
-
-
-def open_receipt(
-    connection: psycopg.Connection[Any], stream: Stream, run_id: str | None, now: datetime, kind: str = "sync"
-) -> int:
-    connection.execute(
-        "update ops.sync_runs set status = 'failed', finished_at = %s, error = 'the process died before it finished'"
-        " where vendor = %s and stream = %s and status = 'running'",
-        (now, stream.vendor, stream.name),
-    )
-    row = connection.execute(
-        "insert into ops.sync_runs (vendor, stream, run_id, status, started_at, kind)"
-        " values (%s, %s, %s, 'running', %s, %s) returning id",
-        (stream.vendor, stream.name, run_id, now, kind),
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _cursor(connection: psycopg.Connection[Any], stream: Stream) -> str | None:
-    row = connection.execute(
-        "select cursor from ops.cursors where vendor = %s and stream = %s", (stream.vendor, stream.name)
-    ).fetchone()
-    return row[0] if row else None
-
-
-def _move_cursor(connection: psycopg.Connection[Any], stream: Stream, cursor: str | None, now: datetime) -> None:
-    connection.execute(
-        "insert into ops.cursors (vendor, stream, cursor, fresh_to, updated_at) values (%s, %s, %s, %s, %s)"
-        " on conflict (vendor, stream) do update set cursor = excluded.cursor, fresh_to = excluded.fresh_to,"
-        " updated_at = excluded.updated_at",
-        (stream.vendor, stream.name, cursor, now, datetime.now(UTC)),
-    )
-
-
-def write_counts(connection: psycopg.Connection[Any], sync_id: int, result: SyncResult) -> None:
-    connection.execute(
-        "update ops.sync_runs set status = 'succeeded', pages = %s, received = %s, inserted = %s, updated = %s,"
-        " unchanged = %s, duplicates = %s, quarantined = %s, deleted = %s, stripped_nul = %s, cursor_before = %s,"
-        " cursor_after = %s, api_cost = %s, fresh_to = %s, revived = %s where id = %s",
-        (
-            result.pages, result.received, result.inserted, result.updated, result.unchanged, result.duplicates,
-            result.quarantined, result.deleted, result.stripped_nul, result.cursor_before, result.cursor_after,
-            result.api_cost, result.fresh_to, result.revived, sync_id,
-        ),
-    )  # fmt: skip
-
-
-def close_receipt(connection: psycopg.Connection[Any], sync_id: int, result: SyncResult) -> None:
-    verdict = result.tie_out if result.tie_out in ("matched", "mismatched") else "unknown"
-    connection.execute(
-        "update ops.sync_runs set status = %s, finished_at = %s, pages = %s, received = %s, quarantined = %s,"
-        " api_cost = %s, cursor_before = %s, tie_out = %s, error = %s, sweep = %s, held = %s where id = %s",
-        (
-            result.status, datetime.now(UTC), result.pages, result.received, result.quarantined, result.api_cost,
-            result.cursor_before, verdict, result.error, result.sweep, result.held, sync_id,
-        ),
-    )  # fmt: skip
 
 
 def _as_time(cursor: str) -> datetime | None:
@@ -513,9 +283,9 @@ def _written_off(
     """The receipt of a stream that was not tried, because its vendor does not answer."""
     result = SyncResult(stream.vendor, stream.name, status="failed", unanswered=True)
     result.error = f"not tried: {last.vendor} does not answer ({last.stream}: {last.error})"
-    if lock(connection, stream):
+    if receipts.lock(connection, stream):
         try:
-            close_receipt(connection, open_receipt(connection, stream, run_id, now), result)
+            receipts.close_receipt(connection, receipts.open_receipt(connection, stream, run_id, now), result)
         finally:
-            unlock(connection, stream)
+            receipts.unlock(connection, stream)
     return result

@@ -14,11 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, field_validator, model_validator
 
-from ops_platform.failures import ConfigurationError
-from ops_platform.fleet.entries import Entry, Exact
+from ops_platform.fleet.entries import Entry, Exact, read_yaml, wrong_entries
 from ops_platform.settings import PROJECT_ROOT
 from ops_platform.work_orders.calendars import ALWAYS, Calendar
 from ops_platform.work_orders.model import Priority
@@ -360,20 +358,11 @@ def _twice(values: list[str]) -> set[str]:
 
 def load_policy(path: Path) -> WorkPolicy:
     """Read `path`. Raises `ConfigurationError` naming the file, the entry and what is wrong with it."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} does not exist: restore it") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {error}") from None
+    raw = read_yaml(path, str(path))
     try:
         return WorkPolicy.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'file'}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
-        raise ConfigurationError(f"{path}: {problems}") from None
+        raise wrong_entries(str(path), error) from None
 
 
 @lru_cache(maxsize=1)

@@ -37,7 +37,7 @@ Write = Callable[[str, list[Row]], None]
 _BATCH = 10_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
-LINES_PER_TRANSACTION = 128
+LINES_PER_TRANSACTION = 512  # three for each SKU there is, and some: a wholesale customer may order the whole range
 SALE, SECOND_SALE, SHIPMENT, REFUND = 0, 1, 2, 8
 _INVOICES, _PURCHASES, _DELETED = 20_000_000, 40_000_000, 60_000_000
 _DEPOSITS, _RECEIPTS, _PAYMENTS, _SPENDING = 80_000_000, 100_000_000, 120_000_000, 140_000_000

@@ -73,6 +73,7 @@ class Simulation:
     filed: dict[int, datetime] = field(default_factory=dict)
     kills: int = 0
     turns: int = 0
+    progress: Callable[[str], None] = lambda words: None
     _events: list[tuple[datetime, int, Callable[[], None]]] = field(default_factory=list)
     _at_work: dict[int, Attempt] = field(default_factory=dict)
     _approvals: set[int] = field(default_factory=set)
@@ -145,7 +146,7 @@ class Simulation:
         with office.connect() as connection:
             queue.publish_agents(connection, office.policy, clock())
             connection.commit()
-        turn_at = self.start
+        turn_at, told_at = self.start, self.start
         while clock() < ends or self._at_work or self._waiting():
             following = min(turn_at, self._events[0][0]) if self._events else turn_at
             clock.set(max(following, clock()))
@@ -162,8 +163,23 @@ class Simulation:
                 self.turns += 1
                 self._people(done)
             self._launch()
+            if clock() >= told_at:
+                self.progress(self._standing(done))
+                told_at = clock() + timedelta(days=1)
             turn_at = clock() + (BUSY if self._at_work or self._waiting() else IDLE)
-            assert clock() < ends + timedelta(days=12), "it does not come to its end"
+            assert clock() < ends + timedelta(days=2), f"it does not come to its end: {self._standing(done)}"
+
+    def _standing(self, done: coordinator.Turn) -> str:
+        with self.world.connect() as connection:
+            open_orders = connection.execute(
+                "select id, number, priority, phase, manager, attempt, reason from ops.work_orders"
+                " where phase not in ('done', 'withdrawn') order by id limit 5"
+            ).fetchall()
+            counts = {phase: count for phase, count in coordinator.standing(connection).items() if count}
+        return (
+            f"{self.world.clock():%m-%d %H:%M}, turn {self.turns}, {len(self.filed)} filed, {self.kills} killed,"
+            f" {len(self._at_work)} at work, {counts}, first open {open_orders}, last turn: {done.problems or done}"
+        )
 
     def _waiting(self) -> bool:
         with self.world.connect() as connection:

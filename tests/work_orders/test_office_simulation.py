@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,14 +62,14 @@ def test_a_morning(here: World) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(3 * 3600)
 def test_thirty_days_of_two_thousand_issues(alone: World) -> None:
     told = run(alone, LARGE)
     assert told["in_time"] / told["judged"] > 0.99, told
 
 
 def run(here: World, story: Story) -> dict[str, Any]:
-    simulation = Simulation(here, story)
+    simulation = Simulation(here, story, progress=lambda words: print(words, file=sys.stderr, flush=True))
     simulation.run()
     told = check(here, simulation)
     print(json.dumps(told, default=str))

@@ -21,7 +21,7 @@ from ops_platform.evidence.briefing import Surroundings, build_briefing
 from ops_platform.evidence.briefing_lists import ListReader, Read
 from ops_platform.evidence.calendar import Calendar
 from ops_platform.evidence.combining import PeriodReader
-from ops_platform.evidence.metrics import METRIC_TABLE, MetricReader, Warehouse
+from ops_platform.evidence.metrics import METRIC_TABLE, MetricReader, Warehouse, as_proven
 from ops_platform.evidence.model import Bundle, Comparison, Fact, Row, Series
 from ops_platform.evidence.quoting import minimise
 from ops_platform.fleet.profile import company_profile
@@ -321,13 +321,7 @@ class _Making:
         return found
 
     def add(self, fact: Fact) -> str:
-        since = self.around.metrics_unproven_since
-        if since is not None and fact.source.relation == METRIC_TABLE:
-            fact = replace(
-                fact, value=None, text=None, day=None, comparisons=(), status="unknown", superlative=None,
-                unknown_since=min(since, fact.unknown_since or since),
-            )  # fmt: skip
-        self.facts.setdefault(fact.id, fact)
+        self.facts.setdefault(fact.id, as_proven(fact, self.around.metrics_unproven_since))
         return fact.id
 
     def bundle(self) -> Bundle:

@@ -12,10 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from pydantic import ValidationError
 
 from ops_platform.failures import ConfigurationError
+from ops_platform.fleet.entries import read_yaml, wrong_entries
 from ops_platform.settings import PROJECT_ROOT, get_settings
 from ops_platform.work_orders.agents.readings import READINGS
 from ops_platform.work_orders.agents.role import Agent
@@ -81,20 +81,13 @@ def find(name: str) -> Agent:
 def _read(path: Path) -> Agent:
     if path.stat().st_size > MOST_BYTES:
         raise ConfigurationError(f"{path.name} is larger than {MOST_BYTES:,} bytes")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path.name} is not YAML: {error}") from None
+    raw = read_yaml(path, path.name)
     if not isinstance(raw, dict):
         raise ConfigurationError(f"{path.name} is not a role file: it holds no entries")
     try:
         return Agent.model_validate({"name": path.stem, **raw})
     except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'file'}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
-        raise ConfigurationError(f"{path.name}: {told}") from None
+        raise wrong_entries(path.name, error) from None
 
 
 def _against_fleet(agent: Agent, fleet: Fleet) -> Iterable[str]:
