@@ -45,6 +45,7 @@ def company_office(tell: Callable[[str], None] | None = None) -> Office:
         inbox=inbox_of(fleet, channels),
         github=writing(settings),
         answering=answering,
+        apart=partial(answering_apart, tell or log.info),
         intake=intake_of(settings),
         now=clock.now,
         log=tell or log.info,
@@ -81,11 +82,19 @@ def answering(work: WorkOrder, connection: psycopg.Connection[Any]) -> Answer:
     from jobs.toolbox import model
     from ops_platform.work_orders.agents import answer, find
 
-    agent = find(work.agent)
-    if "checks" in agent.scope.readings:
-        _look_at_checks(work)
     connected, why_not = model()
-    return answer(work, agent, connection, connected, why_not=why_not)
+    return answer(work, find(work.agent), connection, connected, why_not=why_not)
+
+
+def answering_apart(tell: Callable[[str], None], work: WorkOrder, holder: str) -> None:
+    """Have the answer made and staged in a process without any vendor's token. What it may need to know of GitHub is
+    looked up here before."""
+    from ops_platform.work_orders.agents import find
+    from ops_platform.work_orders.apart import answer_apart
+
+    if "checks" in find(work.agent).scope.readings:
+        _look_at_checks(work)
+    answer_apart(work.id, holder, get_settings(), tell)
 
 
 def _look_at_checks(work: WorkOrder) -> None:

@@ -227,12 +227,23 @@ def bot_credentials(directory: Path, bot: str) -> dict[str, str]:
     return {key.lower(): value for key, value in values.items()}
 
 
+_handed: list[Settings] = []
+
+
+def use_settings(settings: Settings) -> None:
+    """From now on these are the settings of this process, which was handed them and reads no file."""
+    _handed[:] = [settings]
+    reset_settings()
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process, read once from the environment and the project's `.env`; in a run of a bot
     (`OPS_BOT`), what its own file says wins.
 
     Raises `ConfigurationError` naming each variable that is wrong and never its value."""
+    if _handed:
+        return _handed[0]
     load_env_file(PROJECT_ROOT / ".env")
     try:
         settings = Settings()

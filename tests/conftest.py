@@ -7,12 +7,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
-from tests.database.fresh_database import fresh_database
+from tests.sizes import WHOLE
+
+if TYPE_CHECKING:
+    from tests.database.lent_database import LentDatabase
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="ops-tests-")
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+    WHOLE[0] = "not slow" not in config.option.markexpr
 
 
 # Files that look at the same demo run: one process runs it for all of them.
@@ -86,8 +90,17 @@ def migrated(server_home: Path) -> str:
     return "migrated"
 
 
+@pytest.fixture(scope="session")
+def _lent_warehouse(server_home: Path, migrated: str) -> Iterator[LentDatabase]:
+    from tests.database.lent_database import LentDatabase
+
+    database = LentDatabase(server_home, migrated)
+    yield database
+    database.close()
+
+
 @pytest.fixture
-def warehouse(server_home: Path, migrated: str) -> Iterator[Connect]:
-    """A fresh migrated database; yields a function that opens connections to it."""
-    with fresh_database(server_home, migrated, "warehouse") as connect:
+def warehouse(_lent_warehouse: LentDatabase) -> Iterator[Connect]:
+    """A migrated database with nothing in it; yields a function that opens connections to it."""
+    with _lent_warehouse.lent() as connect:
         yield connect

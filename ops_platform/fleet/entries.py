@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ops_platform.failures import ConfigurationError
+from ops_platform.yaml_text import read_text
 
 
 def exact(value: Any) -> Any:
@@ -33,7 +34,7 @@ class Entry(BaseModel):
 def read_yaml(path: Path, name: str, remedy: str = "restore it") -> Any:
     """What the file holds. Raises `ConfigurationError` that calls it `name`, with `remedy` where it is not there."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_text(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(f"{name} does not exist: {remedy}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

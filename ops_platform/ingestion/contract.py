@@ -153,6 +153,8 @@ class VendorSource(Protocol):
     `reached(stream) -> datetime | None`: up to when the read that just ended is whole, where it ended at its time
     budget and goes on at the next sync; `fresh_to` then says that and no more;
     `parent_keys` with `deleted_parents(stream, since)`: lines that live and die with their document;
+    `day_pages(stream, days, *, now) -> Iterator[Page]`: every record of these days, as `landed_query` tells days, read
+    apart from cursors and whole, for days that do not tie out; of a stream that ties out by day;
     `recheck(stream, payloads, *, now) -> Page`: the checks of `pages` on objects kept in quarantine, asking the
     vendor nothing; records and rejections together are as many as the payloads, rejections with the reason of today."""
 
@@ -190,7 +192,8 @@ class SyncResult:
     of the stream is running) or paused (its payloads changed shape: a person decides). `unanswered` is true when
     the vendor did not answer within its retries, so that the caller can stop asking it. `sweep` says what became
     of the look for deleted records: not_due, done, or held with `held` as the reason; `revived` are rows that the
-    vendor still has although they had been taken for deleted."""
+    vendor still has although they had been taken for deleted. `reread_days` did not tie out at first and were read
+    again, `mended_days` are those of them that tie out since."""
 
     vendor: str
     stream: str
@@ -217,6 +220,8 @@ class SyncResult:
     held: str | None = None
     revived: int = 0
     new_fields: tuple[str, ...] = ()
+    reread_days: list[date] = field(default_factory=list)
+    mended_days: list[date] = field(default_factory=list)
 
     @property
     def changed(self) -> int:

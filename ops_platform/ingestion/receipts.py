@@ -70,11 +70,11 @@ def write_counts(connection: psycopg.Connection[Any], sync_id: int, result: Sync
     connection.execute(
         "update ops.sync_runs set status = 'succeeded', pages = %s, received = %s, inserted = %s, updated = %s,"
         " unchanged = %s, duplicates = %s, quarantined = %s, deleted = %s, stripped_nul = %s, cursor_before = %s,"
-        " cursor_after = %s, api_cost = %s, fresh_to = %s, revived = %s where id = %s",
+        " cursor_after = %s, api_cost = %s, fresh_to = %s, revived = %s, reread_days = %s where id = %s",
         (
             result.pages, result.received, result.inserted, result.updated, result.unchanged, result.duplicates,
             result.quarantined, result.deleted, result.stripped_nul, result.cursor_before, result.cursor_after,
-            result.api_cost, result.fresh_to, result.revived, sync_id,
+            result.api_cost, result.fresh_to, result.revived, result.reread_days, sync_id,
         ),
     )  # fmt: skip
 
@@ -83,9 +83,10 @@ def close_receipt(connection: psycopg.Connection[Any], sync_id: int, result: Syn
     verdict = result.tie_out if result.tie_out in ("matched", "mismatched") else "unknown"
     connection.execute(
         "update ops.sync_runs set status = %s, finished_at = %s, pages = %s, received = %s, quarantined = %s,"
-        " api_cost = %s, cursor_before = %s, tie_out = %s, error = %s, sweep = %s, held = %s where id = %s",
+        " api_cost = %s, cursor_before = %s, tie_out = %s, error = %s, sweep = %s, held = %s, mended_days = %s"
+        " where id = %s",
         (
             result.status, datetime.now(UTC), result.pages, result.received, result.quarantined, result.api_cost,
-            result.cursor_before, verdict, result.error, result.sweep, result.held, sync_id,
+            result.cursor_before, verdict, result.error, result.sweep, result.held, result.mended_days, sync_id,
         ),
     )  # fmt: skip

@@ -6,7 +6,7 @@ vendor (its client's `control_totals`) or computing the landed side (its client'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -90,25 +90,46 @@ def record(
     sync_id: int,
     comparisons: Sequence[Comparison],
     now: datetime,
+    reread: Collection[date] = (),
 ) -> None:
-    """Store the verdicts, replacing earlier ones of the same entity and day."""
+    """Store the verdicts, replacing earlier ones of the same entity and day. `reread` are days just read again."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.tie_outs (vendor, stream, entity, day, source_count, landed_count, source_amount,"
-            " landed_amount, currency, status, sync_id, checked_at)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " landed_amount, currency, status, sync_id, checked_at, reread_at)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " on conflict (vendor, stream, entity, day) do update set source_count = excluded.source_count,"
             " landed_count = excluded.landed_count, source_amount = excluded.source_amount,"
             " landed_amount = excluded.landed_amount, currency = excluded.currency, status = excluded.status,"
-            " sync_id = excluded.sync_id, checked_at = excluded.checked_at",
+            " sync_id = excluded.sync_id, checked_at = excluded.checked_at, reread_at = case excluded.status"
+            " when 'matched' then null else coalesce(excluded.reread_at, tie_outs.reread_at) end",
             [
                 (
                     vendor, stream, item.entity, item.day, item.source_count, item.landed_count, item.source_amount,
                     item.landed_amount, item.currency, item.status, sync_id, now,
+                    now if item.day in reread and item.status != "matched" else None,
                 )
                 for item in comparisons
             ],
         )  # fmt: skip
+
+
+def not_read_again_since(
+    connection: psycopg.Connection[Any], vendor: str, stream: str, unequal: Sequence[Comparison], since: datetime
+) -> list[date]:
+    """The days among `unequal` that were not read again since then for the very same difference."""
+    rows = connection.execute(
+        "select entity, day, source_count, landed_count, source_amount, landed_amount from ops.tie_outs"
+        " where vendor = %s and stream = %s and status = 'mismatched' and reread_at > %s",
+        (vendor, stream, since),
+    ).fetchall()
+    tried = set(rows)
+    return [
+        item.day
+        for item in unequal
+        if (item.entity, item.day, item.source_count, item.landed_count, item.source_amount, item.landed_amount)
+        not in tried
+    ]
 
 
 def doubt(connection: psycopg.Connection[Any], vendor: str, stream: str, now: datetime) -> None:

@@ -1,25 +1,37 @@
-"""The tie-out of a sync: which days are compared, and asking both sides.
+"""The tie-out of a sync: which days are compared, asking both sides, and reading days that differ once more.
 
-Belongs here: the order of a tie-out and what its verdict does to the receipt. Does not belong here: comparing and keeping
-verdicts (`tie_out.py`).
+Belongs here: the order of a tie-out and what its verdict does to the receipt. Does not belong here: comparing and
+keeping verdicts (`tie_out.py`), landing what is read again (`reread.py`).
+
+A day is compared at every sync of its last week; whenever a row of it changed since the last tie-out that came to a
+verdict (so a process that dies between landing and tie-out skips none); and as long as it does not tie out. A day that
+differs is read again whole before it is called unequal, where the vendor can be asked for a day. For the same
+difference that is done once in `READ_AGAIN_AFTER`, and for the latest `MOST_READ_AGAIN` days at a time: what remains
+different is no slip of a listing, and reading it at every sync would only cost.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from ops_platform.failpoints import failpoint
 from ops_platform.failures import OpsError
-from ops_platform.ingestion import tie_out
-from ops_platform.ingestion.contract import Stream, SyncResult, VendorSource
+from ops_platform.ingestion import reread, sweep, tie_out
+from ops_platform.ingestion.contract import LandedQuery, Stream, SyncResult, VendorSource
+from ops_platform.ingestion.tie_out import Comparison
 
 if TYPE_CHECKING:
     import psycopg
 
 # Records can be changed or lost behind a cursor: the last days are tied out at every sync, touched or not.
 ALWAYS_TIED_OUT_DAYS = 7
+# Of the days that did not tie out earlier, the latest so many are compared again.
+MOST_OPEN_DAYS = 30
+MOST_READ_AGAIN = 7
+READ_AGAIN_AFTER = timedelta(hours=20)
 
 
 def tie_out_or_doubt(
@@ -62,21 +74,21 @@ def _tie_out(
     if query.day_expression is not None and result.cursor_before is not None:
         days = _days_to_check(connection, stream, query.day_expression, sync_id, today)
     try:
-        said = source.control_totals(stream, days)
+        compared = _both_sides(connection, source, stream, query, days, today)
     except OpsError as error:
         tie_out.doubt(connection, stream.vendor, stream.name, now)
         result.tie_out = "unknown"
         result.error = f"tie-out not possible: {error}"
         return
-    if query.day_expression is not None:
-        said = [total for total in said if total.day is None or total.day < today]
-    landed = tie_out.landed_totals(connection, query, days)
-    compared = [item for item in tie_out.compare(said, landed, query.entity, days) if item.day < today]
+    not_read: str | None = None
+    if query.day_expression is not None and reread.can_read_days(source):
+        compared, not_read = _read_again(connection, source, stream, query, compared, sync_id, result, now, today)
     with connection.transaction():
-        tie_out.record(connection, stream.vendor, stream.name, sync_id, compared, now)
+        tie_out.record(connection, stream.vendor, stream.name, sync_id, compared, now, result.reread_days)
         failpoint("sync.mid_tie_out")
     result.touched_days = [item.day for item in compared]
     mismatched = [item for item in compared if item.status == "mismatched"]
+    result.mended_days = sorted(set(result.reread_days) - {item.day for item in mismatched})
     result.tie_out = "mismatched" if mismatched else "matched"
     if mismatched:
         worst = mismatched[-1]
@@ -84,15 +96,84 @@ def _tie_out(
             f"{len(mismatched)} of {len(compared)} days do not tie out; {worst.day}: source {worst.source_count} "
             f"({worst.source_amount}), landed {worst.landed_count} ({worst.landed_amount})"
         )
+        if result.reread_days:
+            result.error += f"; read again: {', '.join(map(str, result.reread_days))}"
+        if not_read is not None:
+            result.error += f"; reading them again was not possible: {not_read}"
+
+
+def _both_sides(
+    connection: psycopg.Connection[Any],
+    source: VendorSource,
+    stream: Stream,
+    query: LandedQuery,
+    days: Sequence[date] | None,
+    today: date,
+) -> list[Comparison]:
+    """What the vendor says and what landed, of closed days or of the whole entity."""
+    said = source.control_totals(stream, days)
+    if query.day_expression is not None:
+        said = [total for total in said if total.day is None or total.day < today]
+    landed = tie_out.landed_totals(connection, query, days)
+    return [item for item in tie_out.compare(said, landed, query.entity, days) if item.day < today]
+
+
+def _read_again(
+    connection: psycopg.Connection[Any],
+    source: VendorSource,
+    stream: Stream,
+    query: LandedQuery,
+    compared: list[Comparison],
+    sync_id: int,
+    result: SyncResult,
+    now: datetime,
+    today: date,
+) -> tuple[list[Comparison], str | None]:
+    """The comparison after days that differ were read again, and why they could not be, where they could not."""
+    unequal = [item for item in compared if item.status == "mismatched"]
+    since = now - READ_AGAIN_AFTER
+    due = tie_out.not_read_again_since(connection, stream.vendor, stream.name, unequal, since)
+    days = sorted(due)[-MOST_READ_AGAIN:]
+    if not days:
+        return compared, None
+    try:
+        reread.land_days(connection, source, stream, days, sync_id, result, now)
+        again = _both_sides(connection, source, stream, query, days, today)
+        too_many = any(item.landed_count > item.source_count for item in again)
+        if too_many and result.sweep == "not_due" and sweep.can_sweep(source, stream):
+            # Whether what we have and the day has not is anywhere, the ids of all say.
+            sweep.sweep_or_hold(connection, source, stream, sync_id, result, now)
+            again = _both_sides(connection, source, stream, query, days, today)
+    except OpsError as error:
+        return compared, str(error)
+    found = {item.day: item for item in again}
+    # A day of which neither side has anything any more ties out.
+    nothing = {day: Comparison(query.entity, day, 0, 0, None, None, None) for day in days}
+    merged = {**{item.day: item for item in compared}, **nothing, **found}
+    return [merged[day] for day in sorted(merged)], None
 
 
 def _days_to_check(
     connection: psycopg.Connection[Any], stream: Stream, expression: str, sync_id: int, today: date
-) -> list[date]:
+) -> list[date] | None:
+    """Days of rows that changed since the last verdict, open ones and the last week; None, which is all, where there
+    never was a verdict."""
+    judged = connection.execute(
+        "select max(id) from ops.sync_runs where vendor = %s and stream = %s and id < %s and tie_out <> 'unknown'",
+        (stream.vendor, stream.name, sync_id),
+    ).fetchone()
+    if judged is None or judged[0] is None:
+        return None
     rows = connection.execute(
-        f"select distinct ({expression})::date from raw_{stream.vendor}.{stream.name} where sync_id = %s".encode(),
-        (sync_id,),
+        f"select distinct ({expression})::date from raw_{stream.vendor}.{stream.name} where sync_id > %s".encode(),
+        (judged[0],),
     ).fetchall()
     days = {day for (day,) in rows if day is not None}
+    open_days = connection.execute(
+        "select day from ops.tie_outs where vendor = %s and stream = %s and status <> 'matched' and day > %s"
+        " order by day desc limit %s",
+        (stream.vendor, stream.name, tie_out.WHOLE_ENTITY, MOST_OPEN_DAYS),
+    ).fetchall()
+    days |= {day for (day,) in open_days}
     days |= {today - timedelta(days=back) for back in range(1, ALWAYS_TIED_OUT_DAYS + 1)}
     return sorted(day for day in days if day < today)

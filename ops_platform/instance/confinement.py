@@ -1,4 +1,4 @@
-"""A run's process shut out of other bots' credentials, by the kernel (Landlock) and for good.
+"""A process shut out of files, such as other bots' credentials, by the kernel (Landlock) and for good.
 
 Belongs here: that one restriction. Does not belong here: which file is whose (`settings.py`), starting runs.
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 # The three calls have the same numbers on every architecture.
@@ -41,34 +40,43 @@ def available() -> bool:
 def confine(directory: Path, own: Path | None) -> bool:
     """From now on this process and its children read no file in `directory` but `own`. False where the kernel cannot
     (nothing is changed then). Files made later beside the directory, or beside one above it, are not read either."""
-    directory = Path(os.path.realpath(directory))
-    if not directory.is_dir() or not available():
+    return directory.is_dir() and shut_out(directory, allowed=own)
+
+
+def shut_out(*hidden: Path, allowed: Path | None = None) -> bool:
+    """From now on this process and its children read nothing that `hidden` (files or directories) holds, but for
+    `allowed` within it. False where the kernel cannot, or where nothing of it is there (nothing is changed then)."""
+    there = frozenset(path for each in hidden if (path := Path(os.path.realpath(each))).exists())
+    if not there or not available():
         return False
     attributes = _Ruleset(_READ_FILE)
     ruleset = _call(_CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
     if ruleset < 0:
         return False
     try:
-        for path in _everything_but(directory):
+        for path in _everything_but(there):
             _allow(ruleset, path)
-        if own is not None and own.exists():
-            _allow(ruleset, own)
+        if allowed is not None and allowed.exists():
+            _allow(ruleset, allowed)
         libc = ctypes.CDLL(None, use_errno=True)
         return libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 and _call(_RESTRICT_SELF, ruleset, 0) == 0
     finally:
         os.close(ruleset)
 
 
-def _everything_but(directory: Path) -> Iterator[Path]:
-    """What covers the whole tree without `directory`: the neighbours of each step on the way to it."""
-    way = [*reversed(directory.parents), directory]
-    for above, next_step in pairwise(way):
+def _everything_but(hidden: frozenset[Path]) -> Iterator[Path]:
+    """What covers the whole tree without `hidden`: the neighbours of each step on the ways to it."""
+    ways = {above for path in hidden for above in path.parents}
+    for above in ways - {beneath for beneath in ways if hidden & {beneath, *beneath.parents}}:
         try:
             entries = list(os.scandir(above))
         except PermissionError:
             continue  # what this account cannot list it can still be allowed by nobody: it stays shut
         # A link would allow what it points to, which may be the very directory; its target is named by its own place.
-        yield from (Path(entry.path) for entry in entries if entry.name != next_step.name and not entry.is_symlink())
+        for entry in entries:
+            path = Path(entry.path)
+            if path not in hidden and path not in ways and not entry.is_symlink():
+                yield path
 
 
 def _allow(ruleset: int, path: Path) -> None:

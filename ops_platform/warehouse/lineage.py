@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ops_platform.warehouse.dbt import DBT_PROJECT
+from ops_platform.yaml_text import read_text
 
 _COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
 _SOURCE = re.compile(r"source\(\s*['\"]raw_(\w+)['\"]\s*,\s*['\"](\w+)['\"]\s*\)")
@@ -99,11 +100,9 @@ def _macros(project: Path) -> dict[str, set[str]]:
 
 
 def _metrics(project: Path, models: dict[str, Model]) -> dict[str, Metric]:
-    import yaml
-
     found: dict[str, Metric] = {}
     for file in sorted((project / "models" / "metrics").glob("*/*.yml")):
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content: Any = read_text(file.read_text(encoding="utf-8")) or {}
         for entry in content.get("models", []):
             name = str(entry.get("name"))
             config = entry.get("config", {}).get("meta", {}).get("metric")

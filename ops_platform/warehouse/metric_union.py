@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ops_platform.failures import ConfigurationError
 from ops_platform.settings import PROJECT_ROOT
+from ops_platform.yaml_text import read_text
 
 MODELS = PROJECT_ROOT / "dbt_project" / "models"
 BASE_MODEL = Path("intermediate") / "metrics" / "int_metric_observed.sql"
@@ -51,7 +52,7 @@ def find_metrics(models: Path = MODELS) -> tuple[list[str], list[str]]:
         if not description.is_file():
             raise ConfigurationError(f"{where}: put its {description.name} beside it (label, unit, direction, …)")
         try:
-            content = yaml.safe_load(description.read_text(encoding="utf-8")) or {}
+            content = read_text(description.read_text(encoding="utf-8")) or {}
             entry = next(model for model in content.get("models", []) if model.get("name") == name)
             metric = entry["config"]["meta"]["metric"]
         except (yaml.YAMLError, StopIteration, KeyError, TypeError, AttributeError):

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from ops_platform.failures import ConfigurationError
+from ops_platform.yaml_text import read_text
 
 
 class Kind(StrEnum):
@@ -213,13 +214,10 @@ def _end_of(groups: Mapping[str, str], metric: str) -> str:
 
 @lru_cache(maxsize=4)
 def _load(project: Path) -> MetricTree:
-    import yaml
-
     folder = project / "models" / "metrics"
     files = sorted(folder.rglob("*.yml"))
     if not files:
         raise ConfigurationError(f"{folder}: no metrics there")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     metrics = {file.stem for file in folder.rglob("*.sql")}
     ways: dict[str, tuple[Breakdown, ...]] = {}
     leaves: dict[str, Leaves] = {}
@@ -227,7 +225,7 @@ def _load(project: Path) -> MetricTree:
         text = file.read_text(encoding="utf-8")
         if "made_of:" not in text and "leaves:" not in text:
             continue  # most files: only those with parts are worth the parsing
-        for model in (yaml.load(text, Loader=loader) or {}).get("models") or []:  # noqa: S506 - safe loaders only
+        for model in (read_text(text) or {}).get("models") or []:
             said = ((model.get("config") or {}).get("meta") or {}).get("metric") or {}
             name, where = model["name"], str(file.relative_to(project))
             if said.get("made_of"):

@@ -31,12 +31,15 @@ Connect = Callable[[], "psycopg.Connection[Any]"]
 Intake = Callable[[bool], "tuple[list[Received], list[str]]"]
 #: Makes an agent's answer on a connection of its own and leaves committing to the caller.
 Answering = Callable[["WorkOrder", "psycopg.Connection[Any]"], "Answer"]
+#: Has the answer to an order made and staged for its holder elsewhere; raises what the answer raised.
+Apart = Callable[["WorkOrder", str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Office:
     """`github` is None where no writing token is connected: nothing is claimed then, for nothing could be posted.
-    `answering` is the agents' side and holds no token of GitHub's. `now` is the company's clock; leases and effects
+    `answering` is the agents' side. `apart` has an answer made and staged for the holder of an order in a process that
+    holds no vendor's token (`apart.py`); None: it is made here. `now` is the company's clock; leases and effects
     follow the machine's. `intake` is None where GitHub is not read. `lease_seconds` is how long a worker may be
     silent, `settle` how long a request of a killed one may still be under way. `patience` is how long an attempt waits
     where GitHub asks to, at most, in seconds. In a `simulated` office leases follow `now` as well: its time does not
@@ -48,6 +51,7 @@ class Office:
     inbox: Inbox
     github: GitHubWrites | None
     answering: Answering
+    apart: Apart | None = None
     intake: Intake | None = None
     now: Callable[[], datetime] = clock.now
     log: Callable[[str], None] = lambda line: None

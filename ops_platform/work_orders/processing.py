@@ -98,9 +98,16 @@ class Attempt:
             self._apply()
 
     def make_answer(self) -> None:
-        """Have the agent answer, unless an answer waits to be posted. The agent's side holds no token of GitHub's."""
+        """Have the agent answer, unless an answer waits to be posted; apart from any token where the office says so."""
         if self.kept is not None:
             self.office.log(f"{self.work.name}: attempt {self.kept.attempt} left an answer, which is posted now")
+            return
+        if self.office.apart is not None:
+            self.office.apart(self.work, self.holder)
+            with self.office.connect() as connection:
+                self.kept = answers.staged(connection, self.work)
+            if self.kept is None:
+                raise TransientFailure("the agent's process left no answer")
             return
         with self.office.connect() as connection:
             self.answer = self.office.answering(self.work, connection)

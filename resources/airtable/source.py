@@ -184,7 +184,7 @@ class AirtableSource:
         since = None if whole else utc_text(min(_time(mark.before or mark.since) or now, now) - LOOK_BACK)
         wanted = [("fields[]", bound.field_id) for bound in binding.fields.values()]
         started: str | None = None
-        for items, begun in self._verified(binding, _unique(wanted), since):
+        for items, begun in self._verified(binding, _unique(wanted), _changed(since)):
             started = started or _begin(begun, now)
             yield _checked([envelope(binding, item) for item in items], _check_record), None
         started = started or utc_text(now)
@@ -202,13 +202,13 @@ class AirtableSource:
         )
 
     def _verified(
-        self, binding: Binding, wanted: Pairs, since: str | None
+        self, binding: Binding, wanted: Pairs, only: Pairs
     ) -> Iterator[tuple[list[JsonObject], datetime | None]]:
-        """The records of a table changed since a time, or all, until a listing of ids alone holds none that was not
-        among them. A record comes again only where it changed meanwhile."""
+        """The records of a table that meet the formula of `only`, or all, until a listing of ids alone holds none that
+        was not among them. A record comes again only where it changed meanwhile."""
         base, table = binding.base_id, binding.table_id
-        query = [*_by_id(wanted), *_changed(since)]
-        ids_only = [*_by_id([("fields[]", binding.light)]), *_changed(since)]
+        query = [*_by_id(wanted), *only]
+        ids_only = [*_by_id([("fields[]", binding.light)]), *only]
         emitted: dict[str, int] = {}
         expired, missing = 0, set[str]()
         tries = 0
@@ -238,10 +238,10 @@ class AirtableSource:
                 log.info("airtable: the listing of %s expired and is begun again", binding.title)
                 continue
             except Refused as refused:
-                if since is None or refused.code != "INVALID_FILTER_BY_FORMULA":
+                if not only or refused.code != "INVALID_FILTER_BY_FORMULA":
                     raise
-                log.warning("airtable: %s cannot be asked for changes (%s) and is read whole", binding.title, refused)
-                since, query, ids_only = None, _by_id(wanted), _by_id([("fields[]", binding.light)])
+                log.warning("airtable: %s cannot be asked for some (%s) and is read whole", binding.title, refused)
+                only, query, ids_only = [], _by_id(wanted), _by_id([("fields[]", binding.light)])
                 continue
             if not missing:
                 return
@@ -250,6 +250,18 @@ class AirtableSource:
         raise TransientFailure(
             f"airtable: {binding.title} has {len(missing)} records that no page showed, e.g. {sorted(missing)[0]}"
         )
+
+    def day_pages(self, stream: Stream, days: Sequence[date], *, now: datetime) -> Iterator[Page]:
+        """Every record made on these days in UTC, out of the tables that were read."""
+        plan = self._plan_of(stream)
+        plan.raise_problems()
+        before = self.client.spent
+        for binding in plan.bindings:
+            wanted = [("fields[]", bound.field_id) for bound in binding.fields.values()]
+            for items, _ in self._verified(binding, _unique(wanted), _made_on(days)):
+                good, bad = _checked([envelope(binding, item) for item in items], _check_record)
+                yield Page(good, bad, None, Decimal(self.client.spent - before))
+                before = self.client.spent
 
     def _listed_ids(self, base: str, table: str, query: Pairs, came: set[str]) -> set[str]:
         """The ids of a listing that is to prove another whole. One that lacks what came is itself not whole, unless a
@@ -647,6 +659,18 @@ def _changed(since: str | None) -> list[tuple[str, str]]:
             f"OR(IS_AFTER(LAST_MODIFIED_TIME(),'{since}'),IS_AFTER(CREATED_TIME(),'{since}'))",
         )
     ]
+
+
+def _made_on(days: Sequence[date]) -> list[tuple[str, str]]:
+    """Records made on these days in UTC. A second more on either side costs nothing and asks no rounding."""
+    spans = []
+    for day in sorted(set(days)):
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        after, before = begin - timedelta(seconds=1), begin + timedelta(days=1, seconds=1)
+        spans.append(
+            f"AND(IS_AFTER(CREATED_TIME(),'{utc_text(after)}'),IS_BEFORE(CREATED_TIME(),'{utc_text(before)}'))"
+        )
+    return [("filterByFormula", spans[0] if len(spans) == 1 else f"OR({','.join(spans)})")]
 
 
 # -- records --------------------------------------------------------------------------------------------------

@@ -84,8 +84,11 @@ class OrderReader:
         page_size: int = PAGE_SIZE,
         budget_seconds: float,
         daily: Any,
+        by: str = "lastUpdated",
     ) -> None:
         self.client = client
+        # What a window is of: the last change of an order, or its creation ("created").
+        self.by = by
         self.marketplace_id = marketplace_id
         self.page_size = page_size
         self.budget_seconds = budget_seconds
@@ -120,6 +123,14 @@ class OrderReader:
             elif latest is not None:
                 # Of the newest window only what was seen counts: what Amazon shows late is found by the look-back.
                 yield Page([], cursor=utc_text(min(latest, until)), api_cost=self._cost())
+
+    def between(self, start: datetime, end: datetime, now: datetime) -> Iterator[Page]:
+        """The orders of one window, to its end. Raises where the time does not suffice."""
+        deadline = self.client.http.clock() + self.budget_seconds
+        for page, _ in self._window(Place(start, min(end, now - MARGIN)), now, deadline):
+            if page is None:
+                raise self._refusal or TransientFailure("amazon: there was no time to read the orders of a day again")
+            yield page
 
     # -- windows --------------------------------------------------------------------------------------------
 
@@ -206,8 +217,8 @@ class OrderReader:
     def _ask(self, place: Place, seen_tokens: set[str], seen_ids: set[str], deadline: float) -> JsonObject:
         params: dict[str, str | int] = {
             "marketplaceIds": self.marketplace_id,
-            "lastUpdatedAfter": utc_text(place.start),
-            "lastUpdatedBefore": utc_text(place.end),
+            f"{self.by}After": utc_text(place.start),
+            f"{self.by}Before": utc_text(place.end),
             "includedData": INCLUDED,
             "maxResultsPerPage": self.page_size,
         }

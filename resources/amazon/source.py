@@ -130,6 +130,27 @@ class AmazonSource:
         yield from reader.pages(cursor, now)
         self._stopped_at = reader.stopped_at
 
+    def day_pages(self, stream: Stream, days: Sequence[date], *, now: datetime) -> Iterator[Page]:
+        """Every order placed on these days of the marketplace; days that follow each other in one search, because
+        searches are few."""
+        self._spent_before = self.client.requests
+        reader = orders.OrderReader(
+            self.client,
+            self.marketplace.id,
+            page_size=self.orders_page_size,
+            budget_seconds=self.orders_budget_seconds,
+            daily=self._orders_by_day,
+            by="created",
+        )
+        spans: list[tuple[datetime, datetime]] = []
+        for day in sorted(set(days)):
+            start, end = day_bounds(day, self.marketplace.zone)
+            if spans and spans[-1][1] == start:
+                start = spans.pop()[0]
+            spans.append((start, end))
+        for start, end in spans:
+            yield from reader.between(start, end, now)
+
     def _orders_by_day(self, since: datetime, until: datetime) -> Mapping[date, int] | None:
         """How many orders each day brought, for cutting a long read into windows; None where that is not told."""
         first, last = since.astimezone(self.zone).date(), until.astimezone(self.zone).date()

@@ -284,6 +284,24 @@ class AppSource:
             # Also when the loader gave up in the middle: an open snapshot would hold up the app's vacuum.
             database.begin()
 
+    def day_pages(self, stream: Stream, days: Sequence[date], *, now: datetime) -> Iterator[Page]:
+        """Every row of these company days, in one snapshot, whose totals of them are kept for `control_totals`."""
+        table = TABLES[stream.name]
+        database = self.database
+        self._totals.pop(table.name, None)
+        database.begin()
+        try:
+            spent = database.queries
+            relation: Relation = database.ask(table.name, lambda session: self.relation(session, table))
+            inside, given = _inside(relation, _ranges(frozenset(days), self.zone))
+            (by_id,) = _walks(relation, None)[0].keys
+            for rows in self._walked(Walk(relation, f"id is not null and ({inside})", given, (by_id,))):
+                yield self._page(relation, rows, now, None, database.queries - spent)
+                spent = database.queries
+            self._keep_totals(relation, set(days))
+        finally:
+            database.begin()
+
     def _walked(self, walk: Walk) -> Iterator[list[Row]]:
         while True:
             rows: list[Row] = self.database.ask(walk.relation.name, partial(self._next, walk))
@@ -505,12 +523,7 @@ class AppSource:
             days, ranges = None, []
         if days is None:
             ranges = [(datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))]
-        given: dict[str, Any] = {"zone": self.zone.key}
-        conditions = []
-        for number, (first, end) in enumerate(ranges):
-            given |= {f"from_{number}": first, f"to_{number}": end}
-            inside = relation.since(table.day, f"from_{number}")
-            conditions.append(f"({inside} and not {relation.since(table.day, f'to_{number}')})")
+        inside, given = _inside(relation, ranges)
         late = "null::numeric"
         if table.late is not None and table.late in relation.types:
             amount = table.column(table.late).kind is Kind.AMOUNT
@@ -518,8 +531,8 @@ class AppSource:
         rows = self.database.rows(
             session,
             f"select ({relation.moment(table.day)} at time zone %(zone)s)::date as day, count(*), {late}"
-            f" from {relation.name} where {' or '.join(conditions) or 'false'} group by 1",
-            given,
+            f" from {relation.name} where {inside} group by 1",
+            {**given, "zone": self.zone.key},
         )
         found: dict[date | None, ControlTotal] = {
             day: ControlTotal(table.name, day, count, amount if amount is not None and amount.is_finite() else None)
@@ -616,6 +629,18 @@ def _not_too_late(position: Position) -> None:
         raise TransientFailure(
             f"app: the replica is {hours:.1f} hours behind its primary: what it shows would pass for fresh"
         )
+
+
+def _inside(relation: Relation, ranges: Sequence[tuple[datetime, datetime]]) -> tuple[str, dict[str, Any]]:
+    """SQL that holds of a row whose day lies in one of the stretches, and its parameters."""
+    assert relation.table.day is not None
+    given: dict[str, Any] = {}
+    conditions = []
+    for number, (first, end) in enumerate(ranges):
+        given |= {f"from_{number}": first, f"to_{number}": end}
+        begun = relation.since(relation.table.day, f"from_{number}")
+        conditions.append(f"({begun} and not {relation.since(relation.table.day, f'to_{number}')})")
+    return " or ".join(conditions) or "false", given
 
 
 def _set(days: Sequence[date] | set[date] | None) -> frozenset[date] | None:

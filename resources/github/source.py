@@ -179,6 +179,19 @@ class GitHubSource:
             return _first_page(path, stream, times[-1]), times[-1]
         return (listed.following, since) if listed.following is not None else None
 
+    def day_pages(self, stream: Stream, days: Sequence[date], *, now: datetime) -> Iterator[Page]:
+        """Every issue and pull request created on these days in UTC, out of the listing from the newest down."""
+        before, wanted = self.client.spent, set(days)
+        query: dict[str, str | int] = {"state": "all", "sort": "created", "direction": "desc", "per_page": PAGE_SIZE}
+        for name in self.repositories:
+            full_name = str(self.client.repository(name)["full_name"])
+            for listed in self.client.walk(f"/repos/{full_name}/issues", query):
+                good, bad = self._checked(stream, full_name, [item for item in listed.items if _day(item) in wanted])
+                yield Page(good, bad, None, Decimal(self.client.spent - before))
+                before = self.client.spent
+                if listed.items and _day(listed.items[-1]) < min(wanted):
+                    break
+
     def _downward(
         self, stream: Stream, repository: JsonObject, mark: Mark, now: datetime, marker: dict[str, Mark]
     ) -> Iterator[list[Any]]:

@@ -122,6 +122,20 @@ class HubSpotSource:
             yield Page(good, bad, at, self.client.cost - spent)
             spent = self.client.cost
 
+    def day_pages(self, stream: Stream, days: Sequence[date], *, now: datetime) -> Iterator[Page]:
+        """Every living record created on these days in UTC, as the search finds them."""
+        kind = KINDS[stream.name]
+        asked = self._properties(kind)
+        spent = self.client.cost
+        for between in _spans(kind, days):
+            for items in self.client.found(kind.name, between, asked):
+                batch = _Landing()
+                for item in items:
+                    batch.take(item, partial(check_object, kind), _known_id(item))
+                good, bad, _ = batch.done()
+                yield Page(good, bad, None, self.client.cost - spent)
+                spent = self.client.cost
+
     def _objects(self, kind: Kind, since: datetime | None) -> Iterator[_Batch]:
         asked = self._properties(kind)
         self._gone[kind.name] = set()
@@ -444,13 +458,7 @@ class HubSpotSource:
         if days is None or len(set(days)) > DAYS_BY_SEARCH:
             yield from self._listing(kind, properties)
             return
-        for first, last in _runs(days):
-            start = datetime(first.year, first.month, first.day, tzinfo=UTC)
-            end = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
-            between = (
-                {"propertyName": kind.created, "operator": "GTE", "value": _milliseconds(start)},
-                {"propertyName": kind.created, "operator": "LT", "value": _milliseconds(end)},
-            )
+        for between in _spans(kind, days):
             yield from self.client.found(kind.name, between, properties)
 
     def landed_query(self, stream: Stream) -> LandedQuery | None:
@@ -601,6 +609,17 @@ def _modified_since(kind: Kind, since: datetime) -> JsonObject:
 def _milliseconds(at: datetime) -> str:
     """A moment as searches want it: milliseconds since 1970, as text."""
     return str((at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))
+
+
+def _spans(kind: Kind, days: Sequence[date]) -> Iterator[tuple[JsonObject, JsonObject]]:
+    """The filters of a search for each unbroken run of days of creation."""
+    for first, last in _runs(days):
+        start = datetime(first.year, first.month, first.day, tzinfo=UTC)
+        end = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
+        yield (
+            {"propertyName": kind.created, "operator": "GTE", "value": _milliseconds(start)},
+            {"propertyName": kind.created, "operator": "LT", "value": _milliseconds(end)},
+        )
 
 
 def _created_on(kind: Kind, item: Any) -> tuple[date | None, Decimal]:

@@ -219,10 +219,25 @@ class KlaviyoSource:
                         f"klaviyo: the listing of {metric['name']} came short twice: {', '.join(short[:3])}"
                     )
 
-    def _events_of(self, metric: JsonObject, since: str | None, now: datetime) -> Iterator[Page]:
+    def day_pages(self, stream: Stream, days: Sequence[date], *, now: datetime) -> Iterator[Page]:
+        """Every event of these days of the account, for instance those that were back-dated by more than the
+        look-back."""
+        before = self.client.requests
+        for metric in self._order_metrics():
+            for day in sorted(set(days)):
+                begin, end = (utc_text(at) for at in clock.day_bounds(day, self._zone().key))
+                for page in self._events_of(metric, begin, now, until=end):
+                    spent, before = self.client.requests - before, self.client.requests
+                    yield Page(page.records, page.rejected, None, Decimal(spent))
+
+    def _events_of(
+        self, metric: JsonObject, since: str | None, now: datetime, until: str | None = None
+    ) -> Iterator[Page]:
         wanted = [f"equals(metric_id,'{metric['id']}')"]
         if since is not None:
             wanted.append(f"greater-or-equal(datetime,{since})")
+        if until is not None:
+            wanted.append(f"less-than(datetime,{until})")
         params: dict[str, str | int] = {
             "filter": _all_of(wanted),
             "sort": "datetime",

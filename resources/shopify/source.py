@@ -102,12 +102,24 @@ class ShopifySource:
         since = min(datetime.fromisoformat(cursor), now)
         return search_since(entity, since - entity.stream.look_back)
 
-    def _walk_pages(self, entity: Entity, search: str | None, now: datetime, *, may_switch: bool) -> Iterator[Page]:
+    def day_pages(self, stream: Stream, days: Sequence[date], *, now: datetime) -> Iterator[Page]:
+        """Every order processed on these days of the shop."""
+        entity = ENTITIES[stream.name]
+        self._spent_before = self.client.spent
+        for day in sorted(set(days)):
+            begin, end = (utc_text(at) for at in day_bounds(day, self.shop().zone))
+            within = f"processed_at:>='{begin}' AND processed_at:<'{end}'"
+            for page in self._walk_pages(entity, within, now, may_switch=False, within=within):
+                yield Page(page.records, page.rejected, None, page.api_cost)
+
+    def _walk_pages(
+        self, entity: Entity, search: str | None, now: datetime, *, may_switch: bool, within: str | None = None
+    ) -> Iterator[Page]:
         """Walk, and hold what was found against the vendor's own count: a page that came short says nothing."""
         expected = self._expected(entity, search)
         for _ in range(2):
             state = Walk()
-            whole = yield from self._walk_once(entity, search, now, may_switch, state)
+            whole = yield from self._walk_once(entity, search, now, may_switch, state, within)
             if whole or expected is None or state.nodes_read >= expected:
                 return
             # Records can have been deleted meanwhile; then the count has fallen too.
@@ -129,7 +141,13 @@ class ShopifySource:
         return int(answer["count"]) if exact else None
 
     def _walk_once(
-        self, entity: Entity, search: str | None, now: datetime, may_switch: bool, state: Walk
+        self,
+        entity: Entity,
+        search: str | None,
+        now: datetime,
+        may_switch: bool,
+        state: Walk,
+        within: str | None = None,
     ) -> Generator[Page, None, bool]:
         """One walk, whose progress is in `state`. True when a bulk operation, which counts itself, took over."""
         latest: datetime | None = None
@@ -138,7 +156,7 @@ class ShopifySource:
             entity.root,
             {**entity.variables, "query": search},
             largest_page=LARGEST_PAGE_OF_RECORDS,
-            resume=_resume(entity),
+            resume=_resume(entity, within),
             state=state,
         )
         for nodes in walk:
@@ -520,11 +538,16 @@ def search_since(entity: Entity, since: datetime) -> str:
     return f"updated_at:>='{utc_text(since)}'"
 
 
-def _resume(entity: Entity) -> Any:
+def _resume(entity: Entity, within: str | None = None) -> Any:
     if entity.cursor_order == "updated_at":
-        return lambda node: (
-            search_since(entity, datetime.fromisoformat(node["updatedAt"])) if _is_time(node.get("updatedAt")) else None
-        )
+
+        def further(node: JsonObject) -> str | None:
+            if not _is_time(node.get("updatedAt")):
+                return None
+            since = search_since(entity, datetime.fromisoformat(node["updatedAt"]))
+            return since if within is None else f"{since} AND {within}"
+
+        return further
     return _resume_by_id if entity.cursor_order == "id" else None
 
 

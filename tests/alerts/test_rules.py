@@ -60,9 +60,11 @@ OVERDUE = {"label": "Overdue", "metric": "overdue", "levels": {"watch": {"when":
 
 
 def fleet_of(tmp_path: Path, **rules: dict[str, Any]) -> Fleet:
-    data = yaml.safe_load((ROOT / "fleet.yaml").read_text(encoding="utf-8"))
+    data = yaml.load((ROOT / "fleet.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     path = tmp_path / "fleet.yaml"
-    path.write_text(yaml.safe_dump({**data, "alert_rules": rules}, sort_keys=False), encoding="utf-8")
+    path.write_text(
+        yaml.dump({**data, "alert_rules": rules}, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8"
+    )
     return load_fleet(path, Settings())
 
 
@@ -292,7 +294,7 @@ def shipped_columns() -> dict[str, set[str]]:
     """Columns of every mart as its YAML describes them."""
     found: dict[str, set[str]] = {}
     for path in (ROOT / "dbt_project" / "models" / "marts").rglob("*.yml"):
-        for model in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("models") or []:
+        for model in (yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}).get("models") or []:
             names = {column["name"] for column in model.get("columns") or []}
             found.setdefault(f"marts.{model['name']}", set()).update(names)
     return found

@@ -27,9 +27,9 @@ Ops = Callable[..., Result]
 @pytest.fixture
 def ops(warehouse: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Ops]:
     """Runs a command as a person would, on this test's database; the account is `dana`'s unless said otherwise."""
-    company = yaml.safe_load((PROJECT_ROOT / "fleet.yaml").read_text())
+    company = yaml.load((PROJECT_ROOT / "fleet.yaml").read_text(), Loader=yaml.CSafeLoader)
     company["approvals"] = {"people": POLICY.model_dump()["people"], "rules": {JOB: {"approvers": ["dana", "lee"]}}}
-    (tmp_path / "fleet.yaml").write_text(yaml.safe_dump(company))
+    (tmp_path / "fleet.yaml").write_text(yaml.dump(company, Dumper=yaml.CSafeDumper))
     monkeypatch.setenv("OPS_FLEET_FILE", str(tmp_path / "fleet.yaml"))
     monkeypatch.setenv("OPS_NOW", NOW.isoformat())
     monkeypatch.setenv("SLACK_CHANNEL_EXECUTIVE", "C0EXEC")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from ops_platform.failures import ConfigurationError
 from resources.github.webhook import LONGEST_BODY, Delivery, WebhookListener
+from tests.sizes import examples
 
 SECRET = "a-long-random-webhook-secret"
 
@@ -174,7 +175,7 @@ def test_a_hundred_at_once_are_all_kept(listener: WebhookListener, kept: Kept) -
 
 
 @given(body=st.binary(max_size=300), header=st.text(max_size=80))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_nothing_unsigned_ever_passes(body: bytes, header: str) -> None:
     kept = Kept()
     listener = WebhookListener(kept, SECRET)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ops_platform.failures import ConfigurationError, PermanentFailure, TransientFailure
 from resources.http import HttpClient, RetryPolicy, checked_base_url, may_hold_large_integer, parse_json, retry_after
 from tests.connectors.fake import Asked, Said, StillClock, client_of, fake_vendor, in_turn, said
+from tests.sizes import examples
 
 PAGE = b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body>token-123456</body></html>"
 
@@ -189,7 +190,7 @@ def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:
     assert parse_json(rb'{"a": "x\ud83dy", "\udc00": ["\ud83d\ude00"]}') == {"a": "x\ufffdy", "\ufffd": ["😀"]}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text() | st.integers(10**17, 10**24).map(str),

@@ -18,6 +18,7 @@ from ops_platform.failures import TransientFailure
 from resources.shopify.bulk import BulkRunner, BulkUnavailable, Shape, assemble, check_file, type_of
 from resources.shopify.client import ShopifyClient
 from tests.connectors.fake import Asked, FakeVendor, Said, Script, StillClock, client_of, fake_vendor, said
+from tests.sizes import examples
 
 ORDERS = Shape({"LineItem": ("Order", "lineItems")})
 NESTED = Shape({"ProductVariant": ("Product", "variants"), "Metafield": ("ProductVariant", "metafields")})
@@ -83,7 +84,7 @@ def files(draw: st.DrawFn) -> list[Line]:
     return lines
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(files(), st.booleans(), st.booleans(), st.integers(0, 10**6))
 def test_any_order_of_lines_gives_the_same_tree(lines: list[Line], shuffle: bool, escape: bool, seed: int) -> None:
     wanted = expected_tree(lines, NESTED)

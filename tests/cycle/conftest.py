@@ -47,9 +47,9 @@ def run_demo(base: Path, *arguments: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def cycle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cycle]:
-    """The generated company's cycle, run twice."""
+    """The generated company's cycle, run twice: the second time for the pulse alone."""
     base = tmp_path_factory.mktemp("demo")
     first = run_demo(base)
-    second = run_demo(base)
+    second = run_demo(base, "--pulse-only")
     yield Cycle(base / "demo", base, first, second)
     release_server(base / "demo")

@@ -8,7 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tests.cycle.conftest import Cycle
+import pytest
+
+from tests.cycle.conftest import Cycle, run_demo
 
 
 def ledger(cycle: Cycle, query: str) -> list[Any]:
@@ -174,3 +176,14 @@ def test_no_person_is_in_what_is_published(cycle: Cycle) -> None:
         if named or addresses:
             found.append((f"{schema}.{table}.{column}", named[:3], addresses[:3]))
     assert found == []
+
+
+@pytest.mark.slow
+def test_made_again_nothing_is_posted_twice(cycle: Cycle) -> None:
+    """The narrative and the board pack too; last, for it is a run more."""
+    told = cycle.rows("select count(*), (select count(*) from ops.documents) from ops.outbox")
+    again = run_demo(cycle.base)
+    assert again["succeeded"]
+    assert (again["posted_now"], again["slack_messages"]) == (0, cycle.first["slack_messages"])
+    assert cycle.rows("select count(*), (select count(*) from ops.documents) from ops.outbox") == told
+    assert cycle.rows("select count(*) from ops.warehouse_builds") == [(1,)]

@@ -11,17 +11,19 @@ away, for a fresh copy. So a test cannot tell the two apart.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from tests.database.fresh_database import dsn_of, fresh_database
+from ops_platform.database.server import running_server
+from tests.database.fresh_database import at_server, connector, copy_of, drop, name_for
 
 if TYPE_CHECKING:
     from tests.conftest import Connect
 
+PURPOSE = "warehouse"
 # The newest row of a catalogue tells of every change but a removal, and the count tells of that. Relations are changed
 # by being emptied too: of them it is what they are that counts. What a session kept for itself ends with it.
 _CATALOGUES = (
@@ -53,6 +55,9 @@ from pg_class where relkind = 'r' and oid >= 16384 and pg_relation_size(oid) > 0
 _COUNTED = """
 select oid::regclass::text, pg_sequence_last_value(oid) from pg_class where relkind = 'S' and oid >= 16384
 """
+_COUNT_FROM = """
+select setval(seqrelid, coalesce(%s, seqstart), %s::bigint is not null) from pg_sequence where seqrelid = %s::regclass
+"""
 
 
 class LentDatabase:
@@ -60,34 +65,30 @@ class LentDatabase:
 
     def __init__(self, home: Path, template: str) -> None:
         self._home, self._template = home, template
-        self._copy = ExitStack()
-        self._connect: Connect | None = None
+        self._name = ""
 
     def close(self) -> None:
-        self._copy.close()
-        self._connect = None
+        if self._name:
+            drop(self._home, self._name)
+        self._name = ""
 
     @contextmanager
     def lent(self) -> Iterator[Connect]:
         """The database as migrations left it; gives a function that opens connections to it."""
-        if self._connect is None:
-            self._connect = self._copy.enter_context(fresh_database(self._home, self._template, "warehouse"))
+        if not self._name:
+            self._name = copy_of(self._home, self._template, PURPOSE)
             with self._superuser() as looking:
                 self._remember(looking)
-        else:
-            with self._superuser() as looking:
-                # An installation of its own for each.
-                looking.execute("update ops.installation set id = gen_random_uuid()")
         try:
-            yield self._connect
+            yield connector(self._home, self._name)
         finally:
             if not self._put_back():
                 self.close()
 
     def _superuser(self) -> psycopg.Connection[Any]:
-        assert self._connect is not None
+        address = running_server(self._home).url(self._name)
         # As a replica: the records that refuse to be emptied have triggers.
-        return psycopg.connect(dsn_of(self._connect), autocommit=True, options="-c session_replication_role=replica")
+        return psycopg.connect(address, autocommit=True, options="-c session_replication_role=replica")
 
     def _remember(self, looking: psycopg.Connection[Any]) -> None:
         self._state = looking.execute(_STATE.encode()).fetchall()
@@ -97,14 +98,22 @@ class LentDatabase:
         self._rows = {name: _content(looking, name) for name, _ in looking.execute(_WRITTEN).fetchall()}
 
     def _put_back(self) -> bool:
-        """Whether the database is again as it was."""
+        """Whether the database is again as it was. It gets another name: who still knew the old one finds nothing."""
         try:
             with self._superuser() as connection:
                 connection.execute("set lock_timeout = '5s'")
                 connection.execute(_ALONE)
-                return self._undone(connection)
+                undone = self._undone(connection)
+                # An installation of its own for each borrower.
+                connection.execute("update ops.installation set id = gen_random_uuid()")
+            if undone:
+                name = name_for(PURPOSE)
+                with at_server(self._home) as maintenance:
+                    maintenance.execute(f"alter database {self._name} rename to {name}".encode())
+                self._name = name
         except psycopg.Error:
             return False
+        return undone
 
     def _undone(self, connection: psycopg.Connection[Any]) -> bool:
         if connection.execute(_STATE.encode()).fetchall() != self._state:
@@ -126,10 +135,8 @@ class LentDatabase:
                 connection.execute(again.encode(), (rows,))
         for sequence, last in connection.execute(_COUNTED).fetchall():
             before = self._numbers[sequence]
-            if last != before and before is None:
-                connection.execute(f"alter sequence {sequence} restart".encode())
-            elif last != before:
-                connection.execute("select setval(%s::regclass, %s)", (sequence, before))
+            if last != before:
+                connection.execute(_COUNT_FROM, (before, before, sequence))
         return True
 
 

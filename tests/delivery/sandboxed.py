@@ -56,7 +56,7 @@ def running_sandbox(base: Path, profile: str = "generous") -> Iterator[Sandbox]:
     orders.write_text(ORDERS, encoding="utf-8")
     arguments = {
         "--port": "0", "--port-file": str(port_file), "--clock": "2026-11-20T06:00:00-05:00",
-        "--orders": str(orders), "--state": str(base / "state"), "--profile": profile,
+        "--orders": str(orders), "--state": str(base / "state"), "--profile": profile, "--netsuite-key": "ec",
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "sandbox", *(part for pair in arguments.items() for part in pair)],

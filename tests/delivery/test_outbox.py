@@ -27,6 +27,7 @@ from ops_platform.delivery.outbox import advance
 from ops_platform.evidence.model import Period
 from ops_platform.failures import DataFailure
 from tests.delivery.conftest import THURSDAY, Put
+from tests.sizes import examples
 
 
 def count(connect: Any) -> int:
@@ -136,7 +137,7 @@ def test_a_message_without_text_is_refused(payload: dict[str, Any], put: Put, wa
 
 
 @given(text=st.text(st.characters(categories=None), min_size=1).filter(lambda t: t.replace("\x00", "").strip()))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_can_be_stored(text: str, put: Put) -> None:
     """Emoji, right-to-left, NUL, lone surrogates: stored, and nothing but the unstorable is changed."""
     row = put(

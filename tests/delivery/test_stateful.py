@@ -178,7 +178,7 @@ def test_any_order_of_events(warehouse: Any, slack: SlackFake) -> None:
     run_state_machine_as_test(
         machine(warehouse, slack),
         settings=settings(
-            max_examples=15,
+            max_examples=7,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -22,6 +22,7 @@ from ops_platform.failures import DataFailure
 from tests.documents.deck import CHANNELS, MONTHS, bundle, charts, deck
 from tests.documents.test_slack import assert_harmless, assert_within_limits, document, everything
 from tests.evidence.bundles import HOSTILE
+from tests.sizes import examples
 
 D = Decimal
 
@@ -82,7 +83,7 @@ amounts = st.none() | st.decimals(-(10**12), 10**12, places=2, allow_nan=False, 
 kinds: st.SearchStrategy[Any] = st.sampled_from(("line", "column", "bar", "stacked"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(kinds, st.lists(st.tuples(amounts, amounts), min_size=1, max_size=14))
 @example("line", [(D("0"), D("0"))])
 @example("line", [(None, None)])

@@ -31,6 +31,7 @@ from ops_platform.documents.model import (
 from tests.documents.deck import deck
 from tests.documents.test_slack import document, documents
 from tests.evidence.bundles import HOSTILE, morning
+from tests.sizes import examples
 
 TRICKS = (
     *HOSTILE,
@@ -99,7 +100,7 @@ def sent(made: Document, **changes: object) -> email.Mail:
     return email.render(made, sender="Northbeam", **changes)  # type: ignore[arg-type]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(documents)
 def test_any_document_is_a_mail(made: Document) -> None:
     mail = sent(made)

@@ -27,6 +27,7 @@ from ops_platform.documents.model import (
 )
 from tests.documents.test_slack import document, documents
 from tests.evidence.bundles import HOSTILE
+from tests.sizes import examples
 
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "main", "article", "div", "i", "small", "h1", "p", "pre", "hr",
@@ -67,7 +68,7 @@ def read(page: str) -> Reader:
     return reader
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(documents)
 def test_any_page_is_well_formed_and_has_only_our_tags(made: Document) -> None:
     page = html.render(made)
@@ -116,7 +117,7 @@ def test_hostile_text_makes_no_markdown(hostile: str) -> None:
     assert re.search(r"@\w", shown) is None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(documents)
 def test_any_document_has_a_markdown_form(made: Document) -> None:
     text = markdown.render(made)

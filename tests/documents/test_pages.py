@@ -41,6 +41,7 @@ from ops_platform.documents.typeset import Para, Run, inked, lines, natural_widt
 from tests.documents.deck import bundle, charts, deck
 from tests.documents.test_slack import blocks as any_block
 from tests.documents.test_slack import document, riches, texts
+from tests.sizes import examples
 
 D = Decimal
 
@@ -167,7 +168,7 @@ page_blocks = any_block | any_chart() | st.builds(Page, riches, riches)
 page_documents = st.lists(page_blocks, max_size=10).map(lambda made: document(Title(rich("Title")), *made))
 
 
-@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=examples(40), derandomize=True, deadline=None, suppress_health_check=SLOW)
 @given(page_documents)
 def test_any_document_has_all_its_words_on_pages_and_none_over_the_edge(made: Any) -> None:
     leaves = pages(made)
@@ -209,7 +210,7 @@ def told(block: Block) -> list[str]:
     return []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(texts, min_size=1, max_size=4), st.floats(20, 900), st.floats(6, 40))
 def test_lines_keep_to_their_room_and_lose_nothing(parts: list[str], room: float, size: float) -> None:
     made = Para(tuple(Run(inked(text), bool(index % 2)) for index, text in enumerate(parts)), size)

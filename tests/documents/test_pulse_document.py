@@ -35,6 +35,7 @@ from ops_platform.writing.draft import Draft
 from ops_platform.writing.rules import RulesWriter
 from tests.documents.test_slack import assert_harmless, assert_within_limits, everything
 from tests.evidence.bundles import AS_OF, EVE, TODAY, WEEK, fact, morning, pulse_bundles
+from tests.sizes import examples
 
 GOLDEN = Path(__file__).parent / "golden"
 DRAFT = Draft(
@@ -198,7 +199,7 @@ def test_a_token_without_evidence_stops_the_document() -> None:
 # Any morning ------------------------------------------------------------------------------------------------
 
 slow = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

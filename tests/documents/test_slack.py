@@ -39,6 +39,7 @@ from ops_platform.documents.model import (
     rich,
 )
 from tests.evidence.bundles import HOSTILE, YESTERDAY
+from tests.sizes import examples
 
 D = Decimal
 
@@ -143,7 +144,7 @@ blocks = st.one_of(
 documents = st.builds(lambda made, summary: document(*made, summary=summary), st.lists(blocks, max_size=12), riches)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(documents)
 def test_any_document_stays_within_limits_and_harmless(made: Document) -> None:
     messages = slack.render(made)
@@ -153,7 +154,7 @@ def test_any_document_stays_within_limits_and_harmless(made: Document) -> None:
         assert_harmless(message.text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(documents)
 def test_any_document_round_trips_as_json(made: Document) -> None:
     again = Document.from_json(json.loads(json.dumps(made.to_json())))

@@ -14,6 +14,7 @@ from ops_platform.documents.model import Document, Paragraph, Quote, Quoted, Sta
 from ops_platform.documents.terminal import clean, columns, display_width, visible_width, wrapped
 from tests.documents.test_slack import document, documents
 from tests.evidence.bundles import HOSTILE
+from tests.sizes import examples
 
 ANSI = re.compile(r"\x1b\[\d+m")
 
@@ -41,7 +42,7 @@ def test_display_width(text: str, width: int) -> None:
     assert display_width(text) == width
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(documents, st.integers(24, 120), st.booleans())
 def test_no_line_is_wider_than_asked_and_none_steers(made: Document, width: int, colour: bool) -> None:
     text = terminal.render(made, width=width, colour=colour)

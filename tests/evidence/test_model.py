@@ -17,6 +17,7 @@ from ops_platform.evidence.model import Bundle, Comparison, Fact, Period, Row, S
 from ops_platform.evidence.store import verified
 from ops_platform.failures import DataFailure
 from tests.evidence.bundles import AS_OF, COMPANY, YESTERDAY, fact, morning, pulse_bundles
+from tests.sizes import examples
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=40)
 numbers = st.decimals(allow_nan=False, allow_infinity=False)
@@ -73,7 +74,7 @@ def test_any_bundle_round_trips_exactly(facts: list[Fact], row_texts: dict[str, 
         assert str(mine.value) == str(theirs.value)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(pulse_bundles())
 def test_pulse_bundles_round_trip(bundle: Bundle) -> None:
     assert Bundle.from_json(bundle.to_json()) == bundle

@@ -1,8 +1,9 @@
 """Killed at any named point of a sync, of any vendor, nothing is lost, doubled or half there.
 
-The vendor's world in the sandbox is the judge, and it goes on changing between the kills. `OPS_KILL_TRIALS` sets
-the trials per point (with n clean trials the rate of failure is below about 3/n); `make test-all` kills every
-connector at least a hundred times, some of them at a random instant.
+The vendor's world in the sandbox is the judge, and it goes on changing between the kills. By default one connector is
+killed at every point, another at those of its protocol, and each at a few; `make test-all` kills every connector at
+every point, and at least a hundred times, some of them at a random instant. `OPS_KILL_TRIALS` sets its trials per point
+(with n clean trials the rate of failure is below about 3/n).
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ VENDOR_POINTS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
+# One that comes by every point, and what each of the others is killed at by default: in the middle of what it lands,
+# of what it commits and of what it sweeps.
+WHOLE = "klaviyo"
+FEW = ("http.answering", "sync.quarantined", "sync.mid_merge", "sync.after_commit", "sync.mid_sweep")
+
 
 def points_of(vendor: str) -> list[str]:
     skipped = scenario_of(vendor).unreached
@@ -102,11 +108,10 @@ def recover(trial: Trial, stream: str) -> None:
     trial.check_whole(stream, trial.sync(stream))
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-def test_killed_at_every_point_while_the_world_changes(vendor: str, trial_of: TrialOf, fork_server: ForkServer) -> None:
-    trial = trial_of(vendor)
-    for number, point in enumerate(points_of(vendor)):
-        stream = kill(trial, fork_server, point, number)
+def killed_while_the_world_changes(trial: Trial, server: ForkServer, points: list[str]) -> None:
+    vendor = trial.scenario.vendor
+    for number, point in enumerate(points):
+        stream = kill(trial, server, point, number)
         if number % 2:
             # Every other time the world moves on before anybody comes back; else it is found as it was left.
             trial.step()
@@ -121,6 +126,29 @@ def test_killed_at_every_point_while_the_world_changes(vendor: str, trial_of: Tr
         "select count(*) from ops.quarantine where vendor = %s and record_id = 'planted'", (vendor,)
     ).fetchone()
     assert planted == (1,)
+
+
+@pytest.mark.parametrize(
+    "vendor", [vendor if vendor == WHOLE else pytest.param(vendor, marks=pytest.mark.slow) for vendor in VENDORS]
+)
+def test_killed_at_every_point_while_the_world_changes(vendor: str, trial_of: TrialOf, fork_server: ForkServer) -> None:
+    killed_while_the_world_changes(trial_of(vendor), fork_server, points_of(vendor))
+
+
+@pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS if vendor != WHOLE])
+def test_killed_at_a_few_points_while_the_world_changes(
+    vendor: str, trial_of: TrialOf, fork_server: ForkServer
+) -> None:
+    few = {*FEW, *VENDOR_POINTS.get(vendor, ())}
+    points = [point for point in points_of(vendor) if point in few]
+    killed_while_the_world_changes(trial_of(vendor), fork_server, points)
+
+
+def test_every_point_is_killed_at_by_default() -> None:
+    """Whatever else `make test-all` kills at."""
+    assert set(points_of(WHOLE)) >= set(POINTS) - set(scenario_of(WHOLE).unreached)
+    assert not scenario_of(WHOLE).unreached
+    assert set(FEW) <= set(POINTS)
 
 
 @pytest.mark.slow

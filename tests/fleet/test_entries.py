@@ -50,13 +50,13 @@ JOB: dict[str, Any] = {
 
 def grown(tmp_path: Path, change: Callable[[dict[str, Any]], object] = lambda data: None) -> Path:
     """The shipped file with one division, one bot and one job more, and what `change` does to it."""
-    data = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    data = yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     data["divisions"]["repairs"] = {"label": "Repairs", "bot": "repairs"}
     data["bots"]["repairs"] = {"label": "Repairs", "channel": "team", "token_budget": 1000}
     data["jobs"]["repairs_waiting"] = yaml.safe_load(yaml.safe_dump(JOB))
     change(data)
     path = tmp_path / "fleet.yaml"
-    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.dump(data, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8")
     return path
 
 

@@ -17,6 +17,7 @@ from ops_platform.fleet.ticks import last_tick, ticks_between
 from ops_platform.warehouse.dbt import unproven_since
 from ops_platform.warehouse.parts import manifest, part_of
 from tests.conftest import Connect
+from tests.sizes import examples
 
 ZONE = "America/New_York"
 NEW_YORK = ZoneInfo(ZONE)
@@ -32,7 +33,7 @@ def due_on(cron: str, day: date) -> list[datetime]:
     return ticks_between(cron, ZONE, start, datetime(following.year, following.month, following.day, tzinfo=NEW_YORK))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cron=st.sampled_from(CRONS), day=st.one_of(DAYS, st.sampled_from(CHANGES)))
 def test_every_job_is_due_at_its_time_of_the_company_whatever_the_clocks_do(cron: str, day: date) -> None:
     """Read off the wall clock of the day, minute by minute, and not by the code under test."""
@@ -95,7 +96,7 @@ def test_dagster_starts_every_job_at_those_moments(day: date) -> None:
         assert all(tick.hour in (1, 3) and tick.date() == day for tick in gap), (name, gap)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     cron=st.sampled_from(CRONS),
     at=st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),

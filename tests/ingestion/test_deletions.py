@@ -18,6 +18,7 @@ from ops_platform.ingestion.contract import LandedQuery, Page, Record, Stream, S
 from ops_platform.ingestion.sync import sync_stream
 from tests.conftest import Connect
 from tests.ingestion.test_sync import NOW, ORDERS, TODAY, Vendor, order, rows
+from tests.sizes import examples
 
 CARDS = Stream("acme", "cards", "Cards.", look_back=timedelta(minutes=15))
 LIVE = "select id from raw_acme.cards where deleted_at is null order by id"
@@ -106,7 +107,7 @@ def test_a_sweep_falls_due_by_its_age_and_not_after_a_first_load(warehouse: Conn
     assert quiet.listings == 1
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(1, 120),
     st.sets(st.integers(0, 130)),
@@ -140,7 +141,7 @@ EVENTS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EVENTS)
 def test_whatever_comes_late_or_out_of_order_the_end_is_the_vendors_state(
     warehouse: Connect, events: list[tuple[str, int, int]]

@@ -15,6 +15,7 @@ from ops_platform.ingestion.schema_drift import FIELDS_OF_AN_OBJECT, Shape, acce
 from ops_platform.ingestion.sync import sync_stream
 from tests.conftest import Connect
 from tests.ingestion.test_sync import NOW, TODAY, Vendor, rows
+from tests.sizes import examples
 
 READ = {"amount", "lines[].sku", "lines[].price.value", "customer", "customer.id"}
 DEALS = Stream("acme", "deals", "Deals.", look_back=timedelta(minutes=15))
@@ -143,7 +144,7 @@ JSON = st.recursive(
 PAYLOADS = st.lists(st.dictionaries(st.text(max_size=4), JSON, max_size=6), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(PAYLOADS)
 def test_no_payload_breaks_it_and_what_was_learned_is_known(payloads: list[dict[str, Any]]) -> None:
     records = [Record(f"r{n}", payload) for n, payload in enumerate(payloads)]
@@ -157,7 +158,7 @@ def test_no_payload_breaks_it_and_what_was_learned_is_known(payloads: list[dict[
     assert again.changes == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(1, 2000), st.sampled_from(["10", 10, True, {"a": 1}, ["x"]]), st.data())
 def test_a_retyped_field_is_found_wherever_it_stands(count: int, value: Any, data: st.DataObject) -> None:
     """Found in any one record at the top level; the type it had is never reported."""

@@ -22,6 +22,7 @@ from ops_platform.failures import TransientFailure
 from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Probe, Record, Rejected, Stream, SyncResult
 from ops_platform.ingestion.sync import sync_stream
 from tests.conftest import Connect
+from tests.sizes import examples
 
 NOW = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
@@ -209,7 +210,7 @@ def test_two_syncs_of_one_stream_do_not_overlap(warehouse: Connect) -> None:
     assert rows(warehouse, "select id from raw_acme.orders") == [("o1",)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), st.text(max_size=20)), max_size=8),

@@ -19,6 +19,7 @@ from ops_platform.playbooks.model import Playbook
 from ops_platform.playbooks.source import InvalidPlaybookError, Problem
 from ops_platform.settings import PROJECT_ROOT
 from tests.playbooks.shop import house, playbook
+from tests.sizes import examples
 
 GOOD = """\
 id: demo
@@ -143,7 +144,7 @@ def test_everything_wrong_is_said_at_once() -> None:
     assert len(problems(text)) >= 3
 
 
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=examples(150), deadline=2000)
 @given(st.text(max_size=40), st.integers(min_value=0, max_value=len(GOOD)), st.integers(min_value=0, max_value=30))
 def test_no_text_breaks_the_reader(inserted: str, place: int, cut: int) -> None:
     text = GOOD[:place] + inserted + GOOD[place + cut :]

@@ -27,6 +27,7 @@ from sandbox.netsuite.suiteql import compile_query
 from sandbox.server import running
 from tests.conftest import SCHEMAS
 from tests.sandbox.conftest import Served, client
+from tests.sizes import examples
 
 TOKEN = "/services/rest/auth/oauth2/v1/token"
 QUERY = "/services/rest/query/v1/suiteql"
@@ -257,7 +258,7 @@ _WORDS = (
 ).split()
 
 
-@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=examples(300), deadline=None, derandomize=True)
 @hypothesis.given(words=st.lists(st.sampled_from(_WORDS), max_size=14), lead=st.booleans())
 def test_no_text_breaks_the_query_service(words: list[str], lead: bool) -> None:
     query = " ".join([*(["SELECT id FROM item WHERE"] if lead else []), *words])

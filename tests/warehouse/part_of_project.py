@@ -80,7 +80,9 @@ def _cut_description(file: Path, kept: set[str]) -> None:
     for exposure in content.get("exposures", []):
         exposure["depends_on"] = [on for on in exposure["depends_on"] if set(_REFERENCE.findall(on)) <= kept]
     if any(content.get(kind) for kind in content if kind != "version"):
-        file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        file.write_text(
+            yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
     else:
         file.unlink()
 

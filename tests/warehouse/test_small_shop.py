@@ -1,78 +1,22 @@
-"""A shop of seven orders whose every number is worked out by hand, built, changed and built again.
-
-The day of New York's change to summer time lies in the middle: midnight is 05:00 UTC on the eighth of March
-and 04:00 UTC from the ninth.
-
-| order | processed (New York) | lines                                   | net     |
-|-------|----------------------|-----------------------------------------|---------|
-| #1    | Mar 7, 23:59:59      | 2 A at 50 less 10; 1 B at 30            | 120     |
-| #2    | Mar 8, 00:00:00      | 1 A at 50, by Amazon, United Kingdom    | 50      |
-| #3    | Mar 8, 23:59:59      | 3 B at 0.335, no customer               | 1.005   |
-| #4    | Mar 10               | 4 A at 50, cancelled Mar 11             | 200     |
-| #5    | Mar 10               | a test order                            |         |
-| #7    | Mar 12, the clock's  | 1 A at 50: a day that is not over       |         |
-
-Refunds: of #1 on Mar 9, 23:59:59 New York: a line of 30 and 5 more (35); of #4 on Mar 11: 200.
-"""
+"""The shop of `small_shop.py`, built: every number is the one worked out by hand."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from ops_platform.watch.explain import explain
 from tests.warehouse.conftest import MakeWarehouse
 from tests.warehouse.dbt_warehouse import DbtWarehouse
-from tests.warehouse.payloads import line, order, parcel, product, refund, stock
-
-MORNING = datetime(2026, 3, 12, 10, 0, tzinfo=UTC)
-DAYS = ["2026-03-07", "2026-03-08", "2026-03-09", "2026-03-10", "2026-03-11"]
-
-FIRST = order(
-    1, "2026-03-08T04:59:59Z", [line(11, "A", 2, "50", "10"), line(12, "B", 1, "30")], customer=1, country="US",
-    refunds=[refund(1, "2026-03-10T03:59:59Z", ["30"], "-5")], displayFulfillmentStatus="FULFILLED",
-    fulfillments=[parcel(1, "2026-03-09T04:59:59Z")],
-)  # fmt: skip
-SECOND = order(2, "2026-03-08T05:00:00Z", [line(21, "A", 1, "50")], customer=1, country="GB", tags=["Amazon", "gift"])
-THIRD = order(
-    3, "2026-03-09T03:59:59Z", [line(31, "B", 3, "0.335")], country="GB", displayFulfillmentStatus="FULFILLED"
-)
-FOURTH = order(
-    4, "2026-03-10T15:00:00Z", [line(41, "A", 4, "50")], customer=2, country="US",
-    cancelledAt="2026-03-11T15:00:00Z", cancelReason="CUSTOMER", displayFinancialStatus="REFUNDED",
-    refunds=[refund(4, "2026-03-11T15:00:00Z", ["200"])],
-)  # fmt: skip
-TEST_ORDER = order(5, "2026-03-10T15:00:00Z", [line(51, "A", 9, "999")], test=True, customer=9)
-TODAY = order(7, "2026-03-12T09:00:00Z", [line(71, "A", 1, "50")], customer=1)
-
-
-def amounts(*values: str | None) -> dict[str, Decimal | None]:
-    """The values of the five days, in order."""
-    return {day: None if value is None else Decimal(value) for day, value in zip(DAYS, values, strict=True)}
+from tests.warehouse.small_shop import MORNING, amounts, open_shop
 
 
 @pytest.fixture(scope="module")
 def shop(make_warehouse: MakeWarehouse) -> DbtWarehouse:
     warehouse = make_warehouse()
-    warehouse.clock(MORNING)
-    warehouse.land(
-        "shopify",
-        "shop",
-        [{"id": "gid://shopify/Shop/1", "name": "S", "currencyCode": "USD", "ianaTimezone": "America/New_York"}],
-        MORNING,
-    )
-    warehouse.land("shopify", "products", [product("A"), product("B"), product("OLD", "ARCHIVED")], MORNING)
-    warehouse.land("shopify", "inventory_items", [stock("A", 4, 6), stock("B", 30, 30), stock("OLD", 0, 0)], MORNING)
-    warehouse.land("shopify", "orders", [FIRST, SECOND, THIRD, FOURTH, TEST_ORDER, TODAY], MORNING)
-    warehouse.connection.execute(
-        "insert into ops.tie_outs (vendor, stream, entity, day, status, checked_at) values"
-        " ('shopify', 'orders', 'orders', '2026-03-07', 'matched', now()),"
-        " ('shopify', 'orders', 'orders', '2026-03-10', 'mismatched', now()),"
-        " ('shopify', 'orders', 'orders', '2026-03-11', 'matched', now())"
-    )
+    open_shop(warehouse)
     warehouse.build()
     return warehouse
 
@@ -204,110 +148,3 @@ def test_every_metric_of_the_catalogue_is_complete(shop: DbtWarehouse) -> None:
 def test_the_unit_tests_of_the_models_pass(shop: DbtWarehouse) -> None:
     statuses = shop.dbt("test", "--select", "test_type:unit")
     assert len(statuses) >= 20
-
-
-# -- the second morning: what is changed, withdrawn and late; the tests below build on each other in order -------
-
-
-def written_rows(shop: DbtWarehouse) -> dict[str, Any]:
-    """The transaction that wrote each row of the tables readers rest on, as one digest a table."""
-    return {
-        table: shop.one(f"select md5(string_agg(xmin::text || ctid::text, ',' order by ctid)) from {table}")
-        for table in (
-            "metrics.fct_metric_daily", "metrics.dim_metric", "marts.fct_orders", "marts.fct_order_lines",
-            "marts.fct_sales_daily", "marts.fct_inventory_position", "staging.stg_shopify__orders",
-            "staging.stg_shopify__order_lines",
-        )
-    }  # fmt: skip
-
-
-def test_an_unchanged_build_writes_nothing(shop: DbtWarehouse) -> None:
-    before = written_rows(shop)
-    shop.run()
-    assert written_rows(shop) == before
-
-
-def test_changes_reach_their_own_days_and_no_other(shop: DbtWarehouse) -> None:
-    untouched = shop.one("select xmin::text from staging.stg_shopify__orders where order_name = '#4'")
-    changed = {
-        **FIRST,
-        "updatedAt": "2026-03-12T11:00:00Z",
-        "lineItems": [line(11, "A", 1, "50", "5")],  # a unit and the line of B were taken off
-    }
-    late = {**THIRD, "refunds": [refund(3, "2026-03-11T20:00:00Z", ["1.005"])]}
-    shop.land("shopify", "orders", [changed, late], MORNING, deleted=[SECOND["id"]])
-    shop.run()
-    assert shop.metric("net_sales") == amounts("45", "1.005", "-35", "200", "-201.005")
-    assert shop.metric("orders") == amounts("1", "1", "0", "1", "0")
-    assert shop.metric("order_lines") == amounts("1", "1", "0", "1", "0")
-    assert shop.rows("select order_line_id from marts.fct_order_lines where order_name = '#1'") == [
-        ("gid://shopify/LineItem/11",)
-    ]
-    assert shop.rows("select count(*) from marts.fct_orders where order_name = '#2'") == [(0,)]
-    assert shop.metric("net_sales", "channel", "amazon") == {}
-    assert shop.one("select xmin::text from staging.stg_shopify__orders where order_name = '#4'") == untouched
-
-
-def test_an_order_that_comes_back_is_whole_again(shop: DbtWarehouse) -> None:
-    shop.land("shopify", "orders", [SECOND], MORNING)
-    shop.run()
-    assert shop.metric("net_sales") == amounts("45", "51.005", "-35", "200", "-201.005")
-    # With the order, its customer had ordered before: the first order's line was cut, not withdrawn.
-    assert shop.metric("repeat_order_share")["2026-03-08"] == 1
-
-
-def test_an_amount_without_a_rate_makes_its_day_unknown(shop: DbtWarehouse) -> None:
-    foreign = order(6, "2026-03-11T16:00:00Z", [line(61, "A", 1, "70", currency="XTS")], currency="XTS", customer=1)
-    shop.land("shopify", "orders", [foreign], MORNING)
-    shop.run()
-    assert shop.metric("net_sales") == amounts("45", "51.005", "-35", "200", None)
-    assert shop.metric("orders") == amounts("1", "2", "0", "1", "1")
-    assert shop.metric("amounts_without_rate") == amounts("0", "0", "0", "0", "1")
-    shop.land("shopify", "orders", [], MORNING, deleted=[foreign["id"]])
-
-
-def test_a_source_that_stopped_is_unknown_and_never_zero(shop: DbtWarehouse) -> None:
-    later = datetime(2026, 3, 15, 10, 0, tzinfo=UTC)
-    shop.clock(later)
-    shop.run()
-    sales = shop.metric("net_sales")
-    assert {day: sales[day] for day in ("2026-03-11", "2026-03-12", "2026-03-13", "2026-03-14")} == {
-        "2026-03-11": Decimal("-201.005"), "2026-03-12": None, "2026-03-13": None, "2026-03-14": None,
-    }  # fmt: skip
-    assert shop.metric("orders_pending")["2026-03-15"] is None
-    # Stock was not synced on the day: the picture of Mar 12 stays, that of Mar 15 is unknown.
-    assert shop.metric("inventory_units") == {"2026-03-12": 36, "2026-03-15": None}
-    assert shop.one(
-        "select max(fresh_to) from metrics.fct_metric_daily where metric_id = 'net_sales' and date = '2026-03-14'"
-    ) == MORNING  # fmt: skip
-
-
-def test_once_synced_again_quiet_days_are_zero(shop: DbtWarehouse) -> None:
-    later = datetime(2026, 3, 15, 10, 0, tzinfo=UTC)
-    shop.fresh("shopify", "orders", later)
-    shop.run()
-    sales = shop.metric("net_sales")
-    assert sales["2026-03-12"] == 50  # the order of the first morning, its day now over
-    assert (sales["2026-03-13"], sales["2026-03-14"]) == (0, 0)
-    assert "2026-03-15" not in sales
-    # #2 waits since Mar 8: seven days old at the close of Mar 14? No: the eighth day begins on Mar 15.
-    assert shop.metric("late_orders") == {"2026-03-15": 1}
-    assert shop.metric("late_orders", "bucket", "watch") == {"2026-03-15": 1}
-
-
-@pytest.mark.slow
-def test_a_full_refresh_says_the_same_and_keeps_the_pictures_of_stock(shop: DbtWarehouse) -> None:
-    query = "select * from metrics.fct_metric_daily order by metric_id, date, dimension, dimension_value"
-    before = shop.rows(query)
-    shop.build("--full-refresh")
-    assert shop.rows(query) == before
-    assert "2026-03-12" in shop.metric("inventory_units")
-
-
-def test_another_zone_moves_the_sales_day(shop: DbtWarehouse) -> None:
-    tokyo = {"id": "gid://shopify/Shop/1", "name": "S", "currencyCode": "USD", "ianaTimezone": "Asia/Tokyo"}
-    shop.land("shopify", "shop", [tokyo], MORNING)
-    shop.run("--select", "stg_shopify__shop+")
-    orders = shop.rows("select order_name, sales_day::text from marts.fct_orders order by order_name")
-    assert orders[:2] == [("#1", "2026-03-08"), ("#2", "2026-03-08")]
-    assert orders[2] == ("#3", "2026-03-09")

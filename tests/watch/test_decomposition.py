@@ -19,6 +19,7 @@ from ops_platform.watch.decomposition import (
     settle,
 )
 from ops_platform.watch.tree import Breakdown, MetricTree
+from tests.sizes import examples
 
 TREE = MetricTree.of(
     {
@@ -189,7 +190,7 @@ def test_price_volume_and_mix() -> None:
         price_volume_mix(before, {"gift": (Decimal(5), Decimal(0))})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(["net", "sales", "revenue", "rate", "per_100"]), st.lists(SOME, min_size=6, max_size=6))
 def test_effects_add_up_to_the_change_to_the_last_digit(metric: str, numbers: list[Decimal]) -> None:
     breakdown = way(metric)
@@ -213,7 +214,7 @@ PAIRS = st.dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(PAIRS, PAIRS)
 def test_mixes_add_up_to_the_last_digit(before: dict[str, Any], after: dict[str, Any]) -> None:
     def ratio(side: dict[str, Any]) -> Decimal:

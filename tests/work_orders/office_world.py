@@ -202,7 +202,7 @@ def sandbox_at(at: datetime, state: Path) -> Iterator[Any]:
     """A sandbox of one's own."""
     from sandbox.server import running
 
-    with running(seed=7, clock=at, state=state) as sandbox:
+    with running(seed=7, clock=at, state=state, netsuite_key="ec") as sandbox:
         yield sandbox
 
 

@@ -21,6 +21,7 @@ from ops_platform.work_orders.effects import COORDINATOR, Allowance, Caps
 from ops_platform.work_orders.model import WorkOrder
 from ops_platform.work_orders.staged import StagedEffect
 from tests.database.fresh_database import fresh_database
+from tests.sizes import examples
 from tests.work_orders.effect_orders import DEVELOPER, an_order, everything
 
 
@@ -206,7 +207,7 @@ def test_texts_are_clean_before_they_are_kept(connection: psycopg.Connection[Any
     st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.floats(allow_nan=True),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=8,
 ), kind=st.sampled_from([*limits.KINDS, "merge", "", "comment "]), name=st.text(max_size=12))  # fmt: skip
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_no_payload_breaks_the_staging(kind: Any, name: str, payload: Any) -> None:
     """Checked without a database: what passes fits the shape, what does not says why."""
     work = type("Work", (), {"id": 1, "repository": "a/b", "number": 12})()

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ops_platform.work_orders import sanitising
+from tests.sizes import examples
 from tests.work_orders.read_as_github import read
 
 HOST = ("docs.northbeam.example",)
@@ -30,7 +31,7 @@ attacks = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 
 
 @given(text=st.one_of(attacks, st.text(max_size=80), st.tuples(st.text(max_size=20), attacks).map("".join)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @example("[a]\u200b(http://evil.example)")
 @example("![[x](https://docs.northbeam.example/x)](/y)")
 @example("!\u200d[ok](https://docs.northbeam.example/x)")
@@ -47,13 +48,13 @@ def test_nothing_in_a_cleaned_text_does_anything(text: str) -> None:
 
 @pytest.mark.slow
 @given(text=st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
-@settings(max_examples=30_000, deadline=None)
+@settings(max_examples=examples(30_000), deadline=None)
 def test_nothing_in_a_cleaned_text_does_anything_at_length(text: str) -> None:
     assert read(sanitising.markdown(text, links=HOST).text).harm(HOST) == {}
 
 
 @given(text=attacks)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_cleaning_what_is_clean_changes_nothing_that_shows(text: str) -> None:
     once = sanitising.markdown(text, links=HOST).text
     twice = sanitising.markdown(once, links=HOST).text
@@ -94,7 +95,7 @@ def test_credentials_never_leave(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(meta=st.dictionaries(st.text(max_size=10), st.one_of(st.text(max_size=60), st.integers(), st.booleans())))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @example({"a": "--> <script>", "b": "-->\n<!-- ops-effect"})
 def test_a_marker_keeps_what_it_is_given_and_cannot_be_ended(meta: dict[str, str | int | bool]) -> None:
     body = sanitising.marked("Text", "c" * 32, meta)

@@ -13,11 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from ops_platform.work_orders.intake import keep_delivery
 from resources.github.webhook import Delivery, WebhookListener
-from tests.database.fresh_database import fresh_database
+from tests.conftest import Connect
+from tests.database.fresh_database import dsn_of, fresh_database
 from tests.work_orders.office_simulation import LEASE_SECONDS, Simulation, Story
 from tests.work_orders.office_world import AT, World, sandbox_at, world_on
 
@@ -50,9 +53,29 @@ def alone(server_home: Path, migrated: str, tmp_path: Path) -> Iterator[World]:
     with (
         fresh_database(server_home, migrated, "simulated") as connect,
         sandbox_at(AT, tmp_path / "sandbox") as sandbox,
-        listening(world_on(sandbox, connect, AT)) as made,
+        listening(world_on(sandbox, lender(dsn_of(connect)), AT)) as made,
     ):
         yield made
+
+
+def lender(dsn: str) -> Connect:
+    """Connections that stay open when they are given back: opening them is a third of thirty days."""
+    idle: list[Lent] = []
+
+    class Lent(psycopg.Connection[Any]):
+        def close(self) -> None:
+            if self.broken or self.info.transaction_status != TransactionStatus.IDLE:
+                super().close()
+            else:
+                idle.append(self)
+
+    def connect() -> psycopg.Connection[Any]:
+        try:
+            return idle.pop()
+        except IndexError:
+            return Lent.connect(dsn, options="-c timezone=UTC")
+
+    return connect
 
 
 def test_a_morning(here: World) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ops_platform.work_orders.calendars import DAYS, Calendar, after, worked
 from ops_platform.work_orders.sla import Clock, Pause, in_words
+from tests.sizes import examples
 
 MINUTE = timedelta(minutes=1)
 ZONES = ("America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "UTC")
@@ -68,14 +69,14 @@ calendars = st.builds(
 starts = st.builds(lambda start, ahead: start + ahead * MINUTE, st.sampled_from(STARTS), st.integers(0, 3000))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.one_of(st.none(), calendars), starts, st.integers(0, 4000))
 def test_worked_time_is_that_of_the_wall(calendar: Calendar | None, start: datetime, length: int) -> None:
     end = start + length * MINUTE
     assert worked(calendar, start, end) == minutes_worked(calendar, start, end) * MINUTE
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.one_of(st.none(), calendars), starts, st.integers(1, 900))
 def test_the_end_is_the_first_minute_at_which_it_is_used_up(
     calendar: Calendar | None, start: datetime, allowed: int
@@ -93,7 +94,7 @@ pauses = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.one_of(st.none(), calendars), starts, st.integers(1, 600), pauses, st.integers(0, 4000))
 @example(None, STARTS[0], 60, [(10, 20), (15, 30), (60, None)], 90)
 def test_pauses_are_not_counted(

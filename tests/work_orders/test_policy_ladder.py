@@ -16,6 +16,7 @@ from ops_platform.work_orders.model import Manager, Phase, Priority, WorkOrder
 from ops_platform.work_orders.receiving import receive
 from ops_platform.work_orders.rows import listed, load
 from tests.conftest import Connect
+from tests.sizes import examples
 from tests.work_orders.policy_scene import POLICY, START, World, rows, seen
 
 NUMBERS = itertools.count(1000)
@@ -188,7 +189,7 @@ def test_durations_come_from_the_nearest_group_with_enough_of_them(warehouse: Co
     assert past.of("ai-qa", Priority.P2, POLICY) == (timedelta(minutes=3), "the policy's expectation")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.lists(st.sampled_from(list(Priority)), min_size=1, max_size=12),
     st.fixed_dictionaries({priority: st.integers(1, 60) for priority in Priority}),
@@ -239,7 +240,7 @@ def _paper(number: int, priority: Priority) -> WorkOrder:
 # Whatever happens ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["P0", "P1", "P2"]),
     st.lists(st.tuples(st.integers(1, 300), st.sampled_from(["look", "look", "pause", "resume", "answer"])),

@@ -319,7 +319,7 @@ def play(warehouse: Connect, examples: int, steps: int) -> None:
 
 
 def test_the_queue_is_its_model(warehouse: Connect) -> None:
-    play(warehouse, 8, 25)
+    play(warehouse, 5, 25)
 
 
 @pytest.mark.slow

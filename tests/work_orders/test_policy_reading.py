@@ -55,7 +55,7 @@ class GitHub:
 def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from sandbox.server import running
 
-    with running(seed=7, clock=NOW, state=tmp_path_factory.mktemp("reading")) as sandbox:
+    with running(seed=7, clock=NOW, state=tmp_path_factory.mktemp("reading"), netsuite_key="ec") as sandbox:
         yield sandbox
 
 

@@ -20,6 +20,7 @@ from ops_platform.work_orders import intake
 from ops_platform.work_orders.model import ENDED, Phase, WorkOrder
 from ops_platform.work_orders.rows import of_issue
 from tests.conftest import Connect
+from tests.sizes import examples
 from tests.work_orders.policy_scene import POLICY, REPOSITORY, Issue, World
 
 NUMBERS = itertools.count(50_000)
@@ -160,7 +161,7 @@ def check(history: History, work: WorkOrder | None) -> None:
     assert work.body == history.issue.body, "the words are others by now"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories, arrivals, moments, st.sampled_from(["outsider", "writer"]))
 def test_nothing_is_begun_that_nobody_stood_for(
     warehouse: Connect, acts: list[tuple[str, str, int]], fates: list[int], polls: set[int], author: str
@@ -169,7 +170,7 @@ def test_nothing_is_begun_that_nobody_stood_for(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories, arrivals, moments, st.sampled_from(["outsider", "writer"]))
 def test_nothing_is_begun_that_nobody_stood_for_in_thousands(
     warehouse: Connect, acts: list[tuple[str, str, int]], fates: list[int], polls: set[int], author: str
@@ -177,7 +178,7 @@ def test_nothing_is_begun_that_nobody_stood_for_in_thousands(
     check(*after(warehouse, acts, fates, polls, author))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.tuples(st.sampled_from(["comment", "priority", "accept"]), st.just("boss"), st.integers(3, 9)),
              max_size=4),

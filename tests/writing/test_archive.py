@@ -19,6 +19,7 @@ from ops_platform.writing import archive
 from ops_platform.writing.draft import Draft
 from tests.approvals.stored import stored
 from tests.evidence.bundles import morning, pulse_bundles
+from tests.sizes import examples
 
 
 def replayed(connect: Any, number: int) -> archive.Replayed:
@@ -40,7 +41,7 @@ def test_a_document_is_the_same_byte_for_byte(warehouse: Any) -> None:
 
 
 @given(bundle=pulse_bundles())
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_any_morning_is(warehouse: Any, bundle: Bundle) -> None:
     assert replayed(warehouse, stored(warehouse, bundle)).problems == ()
 

@@ -19,6 +19,7 @@ from ops_platform.failures import ConfigurationError, OpsError
 from ops_platform.fleet.models import ModelPrice
 from ops_platform.writing.budget import Allowance, BudgetExceededError, TokenBudget, Usage
 from tests.database.fresh_database import dsn_of
+from tests.sizes import examples
 
 HAIKU = "claude-haiku-5-5"
 PRICE = ModelPrice(input=Decimal(1), output=Decimal(5), cache_read=Decimal("0.1"), cache_write=Decimal("1.25"))
@@ -173,7 +174,7 @@ def test_fifty_at_once_never_exceed_the_bound(budget: TokenBudget, warehouse: An
         max_size=25,
     )
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_history_keeps_every_bound(
     steps: list[tuple[str, int, str, int]], budget: TokenBudget, warehouse: Any
 ) -> None:

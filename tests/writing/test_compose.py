@@ -22,6 +22,7 @@ from ops_platform.writing.claims import Violation, check
 from ops_platform.writing.claude import replay
 from ops_platform.writing.compose import write
 from ops_platform.writing.draft import Draft
+from tests.sizes import examples
 from tests.writing.anthropic_fake import Answer, Misbehaviour
 from tests.writing.morning import GOOD, PlainWriter, brief, bundle
 from tests.writing.test_claude import budget, claude, ledger, writer_of
@@ -244,7 +245,7 @@ PIECES = st.sampled_from(
     headline=st.one_of(st.lists(PIECES, max_size=12).map(" ".join), st.text(max_size=200)),
     stock=st.one_of(st.lists(PIECES, max_size=6).map(" ".join), st.text(max_size=50)),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_at_all_is_published_only_if_it_passes(
     headline: str, stock: str, claude: AnthropicFake, budget: TokenBudget, warehouse: Any
 ) -> None:

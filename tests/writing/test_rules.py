@@ -16,6 +16,7 @@ from ops_platform.writing.claims import check
 from ops_platform.writing.draft import Draft, WritingBrief
 from ops_platform.writing.rules import RulesWriter
 from tests.evidence.bundles import EVE, WEEK, fact, morning, pulse_bundles
+from tests.sizes import examples
 
 DOWN: Any = {"direction": "down_is_good"}
 CALM = {
@@ -41,7 +42,7 @@ def headline(**replaced: Fact) -> str:
     return plain(fill(draft_of(bundle).slots["headline"], bundle))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pulse_bundles())
 def test_any_morning_gets_a_draft_that_passes(bundle: Bundle) -> None:
     brief = brief_for(bundle)

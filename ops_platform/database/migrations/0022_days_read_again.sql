@@ -41,6 +41,6 @@ where vendor = 'klaviyo' and raw <> '' and not case stream
     when 'accounts' then pg_temp.holds_only(
         raw, array['id', 'attributes'],
         array['timezone', 'preferred_currency', 'locale', 'industry', 'test_account', 'contact_information']
-    )
+    ) and raw !~ 'default_sender|street_address'
     else true
 end;

@@ -12,6 +12,7 @@ from ops_platform.evidence.spans import Span
 from ops_platform.work_orders.agents import find
 from ops_platform.work_orders.agents.asking import Asked, Definition, asked_by
 from tests.fleet.job_scene import metrics
+from tests.sizes import examples
 from tests.work_orders.agents.company import TODAY, YESTERDAY, order
 
 ALL = [Definition(name, said["label"], said["division"]) for name, said in sorted(metrics().items())]
@@ -68,7 +69,7 @@ def test_the_days_a_question_speaks_of(text: str, span: Span) -> None:
     assert meant(text).span == span
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     title=st.text(max_size=300) | st.sampled_from([f"{one.label} {one.id}" for one in ALL]),
     body=st.text(max_size=2_000),

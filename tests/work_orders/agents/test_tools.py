@@ -16,6 +16,7 @@ from ops_platform.work_orders.agents.loop import _definitions, question
 from ops_platform.work_orders.agents.scopes import ensure
 from ops_platform.work_orders.limits import path_refused
 from ops_platform.writing.model import ToolCall, ToolResult
+from tests.sizes import examples
 from tests.work_orders.agents.company import DAY, TODAY, YESTERDAY, moment, order, value
 from tests.work_orders.agents.test_asking import meant
 
@@ -121,7 +122,7 @@ _VALUES = st.recursive(
 _FILES = st.fixed_dictionaries({"path": st.text(max_size=30), "content": st.text()})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["metric_lookup", "evidence_query", "document_search", "propose_files", "x"]),
     arguments=_VALUES
@@ -137,7 +138,7 @@ def test_no_argument_whatever_breaks_a_tool(name: str, arguments: Any, desk: Des
     desk.rollback()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     path=st.text(st.sampled_from("abz/._-~ \\AZ09é\u202e\x00:"), max_size=40)
     | st.sampled_from(["docs/proposals/a.md", "docs/proposals/../x.md", "/etc/passwd", "docs/proposals/.hidden.md",
