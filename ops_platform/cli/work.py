@@ -176,6 +176,34 @@ def work_kpi(days: int, as_json: bool) -> None:
     sys.exit(show_review(days=days, as_json=as_json))
 
 
+@work.command("suggestions")
+@JSON
+def work_suggestions(as_json: bool) -> None:
+    """What the record of the policy's rules suggests to change, looked at every Monday.
+
+    \b
+    ops work suggestions
+    """
+    from ops_platform.commands.work import show_suggestions
+
+    sys.exit(show_suggestions(as_json=as_json))
+
+
+@work.command("suggestion")
+@click.argument("key")
+@click.argument("verdict", type=click.Choice(["take", "refuse"]))
+@_AS
+def work_suggestion(key: str, verdict: str, called: str | None) -> None:
+    """Take or refuse a suggestion. Nothing changes work_orders.yaml but a hand.
+
+    \b
+    ops work suggestion too_strict:card_number:2026-11 refuse
+    """
+    from ops_platform.commands.work import decide_suggestion
+
+    sys.exit(decide_suggestion(key, taken=verdict == "take", called=called))
+
+
 @work.command("load")
 @JSON
 def work_load(as_json: bool) -> None:

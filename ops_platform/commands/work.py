@@ -148,11 +148,11 @@ def show_one(number: int, *, as_json: bool) -> int:
     return 0
 
 
-def _rows(connection: Any, query: str, number: int) -> list[dict[str, Any]]:
+def _rows(connection: Any, query: str, *values: Any) -> list[dict[str, Any]]:
     from psycopg.rows import dict_row
 
     with connection.cursor(row_factory=dict_row) as cursor:
-        found: list[dict[str, Any]] = cursor.execute(query, (number,)).fetchall()
+        found: list[dict[str, Any]] = cursor.execute(query, values).fetchall()
     return found
 
 
@@ -196,37 +196,44 @@ def show_review(*, days: int, as_json: bool) -> int:
         click.echo(json.dumps({**asdict(found), **more, "cost_per_order": found.cost_per_order}, default=str, indent=2))
         return 0
 
-    def share(value: Any) -> str:
-        return "unknown" if value is None else f"{value * 100:.1f} %"
-
-    def span(value: Any) -> str:
-        from ops_platform.work_orders.sla import in_words
-
-        return (
-            "unknown"
-            if value is None
-            else in_words(value)
-            if value.total_seconds() >= 60
-            else f"{value.total_seconds():.1f} s"
-        )
+    from ops_platform.work_orders.weekly import lines
 
     click.secho(f"Work orders of the last {days} days", bold=True)
-    click.echo(
-        f"  {found.received} received, {found.answered} answered, {found.done} done ({found.velocity} a week),"
-        f" {found.failed} given up, {found.withdrawn} withdrawn; {found.open} open, {found.blocked} of them blocked"
-    )
-    click.echo(f"  within SLA {share(found.compliance)} of {found.judged}; without a hand {share(found.automation)};"
-               f" done of those that ended {share(found.success)}")  # fmt: skip
-    click.echo(
-        f"  resolution {span(found.resolution)} (median), answer {span(found.time_to_answer)}, longest pick-up of a P0"
-        f" {span(found.pickup_p0)}"
-    )
-    cost = "unknown" if found.cost_per_order is None else f"USD {found.cost_per_order:.4f}"
-    click.echo(
-        f"  {found.escalations} escalations, {found.tickets} tickets ({found.tickets_open} open); {cost} an order"
-    )
+    for line in lines(found):
+        click.echo(f"  {line}")
     for agent, used in sorted(found.utilisation.items(), key=lambda pair: (-pair[1], pair[0])):
         click.echo(f"    {agent:<22} {used * 100:.2f} % of its time")
+    return 0
+
+
+def show_suggestions(*, as_json: bool) -> int:
+    """What the policy's record suggests, the open ones first."""
+    office = office_here()
+    with office.connect() as connection:
+        found = _rows(
+            connection, "select key, rule, words, state, decided_by, made_at from ops.work_suggestions"
+            " order by state <> 'open', made_at desc limit 100",
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(found, default=str, indent=2))
+        return 0
+    for one in found:
+        by = f" by {one['decided_by']}" if one["decided_by"] else ""
+        click.echo(f"{one['key']}  {one['state']}{by}  {one['words']}")
+    if not found:
+        click.echo("The policy's record suggests nothing. It is looked at every Monday.")
+    return 0
+
+
+def decide_suggestion(key: str, *, taken: bool, called: str | None) -> int:
+    """A person's word on a suggestion. work_orders.yaml is changed by hand."""
+    from ops_platform.work_orders import policy_store
+
+    office, by = office_here(), who(called)
+    with office.connect() as connection:
+        policy_store.decide_suggestion(connection, key, "taken" if taken else "refused", by, at=office.now())
+        connection.commit()
+    click.echo(f"{key} is {'taken: change work_orders.yaml, then `ops work policy`' if taken else 'refused'}.")
     return 0
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.failures import OpsError
-from ops_platform.work_orders import ladder, manager, oversight, processing, queue, showing, store, tickets
+from ops_platform.work_orders import ladder, manager, oversight, processing, queue, showing, store, tickets, weekly
 from ops_platform.work_orders.model import Phase, Priority
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def turn(office: Office) -> Turn:
     _part(office, done, "clocks", lambda: _climb(office, done))
     _part(office, done, "decisions", lambda: _decide(office, done))
     _part(office, done, "labels and cards", lambda: _show(office, done))
+    _part(office, done, "weekly review", lambda: _review(office))
     return done
 
 
@@ -193,6 +194,13 @@ def _climb(office: Office, done: Turn) -> None:
                     assignees=[notice.recipient, office.policy.recipient("owner", work.agent)],
                     deadline=now + office.policy.priorities[work.priority].ticket_within, now=now,
                 )  # fmt: skip
+        connection.commit()
+
+
+def _review(office: Office) -> None:
+    with office.connect() as connection:
+        if weekly.review(connection, office):
+            office.log("the week's orders were reviewed")
         connection.commit()
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ops_platform.delivery.outbox import enqueue
 from ops_platform.delivery.routing import quiet_until
-from ops_platform.documents.model import Document, Footer, Paragraph, Quoted, Title, rich
+from ops_platform.documents.model import Bullets, Document, Footer, Paragraph, Quoted, Title, rich
 from ops_platform.evidence.model import Period
 
 if TYPE_CHECKING:
@@ -102,12 +102,35 @@ def send(
 ) -> None:
     """The message of a notice in the outbox; none where no channel is connected. `title` is that of a message about
     many orders."""
+    person = office.policy.people.get(recipient)
+    document = _document(office, work, words, person.name if person is not None else recipient, title)
+    _post(connection, office, document, key, channel, level)
+
+
+def send_review(
+    connection: psycopg.Connection[Any], office: Office, *, key: str, title: str, lines: Sequence[str], see: str
+) -> None:
+    """The project manager's review in the outbox, a line a point; `see` is the command that shows more."""
+    person = office.policy.people.get(office.policy.manager)
+    name = person.name if person is not None else office.policy.manager
+    now, head = office.now(), rich(Quoted(title))
+    day = now.astimezone(office.zone).date()
+    footer = Footer((rich("For ", Quoted(name), f" · {_local(office, now)} · {see}"),))
+    document = Document(
+        kind=KIND, period=Period(day, day, ""), as_of=now, summary=head,
+        blocks=(Title(head), Bullets(tuple(rich(Quoted(line)) for line in lines)), footer), claims=(), evidence="",
+        writer="rules",
+    )  # fmt: skip
+    _post(connection, office, document, key, "team", "info")
+
+
+def _post(
+    connection: psycopg.Connection[Any], office: Office, document: Document, key: str, channel: Role, level: Level
+) -> None:
     if office.inbox.channel_of is None:
         return
     from ops_platform.documents import slack
 
-    person = office.policy.people.get(recipient)
-    document = _document(office, work, words, person.name if person is not None else recipient, title)
     channel_id = office.inbox.channel_of(channel)
     for number, message in enumerate(slack.render(document)):
         enqueue(

@@ -209,7 +209,8 @@ def sandbox_at(at: datetime, state: Path) -> Iterator[Any]:
 TABLES = (
     "work_answers", "work_artefacts", "work_effects", "work_notices", "work_gates", "work_checks", "work_tickets",
     "work_violations", "work_assessments", "work_suggestions", "work_clock", "work_attempts", "work_decisions",
-    "work_orders", "work_issues", "work_deliveries", "work_repositories", "work_agents", "outbox", "approvals",
+    "work_orders", "work_issues", "work_deliveries", "work_repositories", "work_agents", "work_reviews",
+    "outbox", "approvals",
 )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from ops_platform.work_orders import coordinator
 from ops_platform.work_orders.model import Manager, Phase
 from ops_platform.work_orders.sanitising import mark_in
@@ -235,3 +237,32 @@ def test_an_issue_that_is_gone_is_withdrawn(here: World) -> None:
     work = here.order(number)
     assert (work.phase, work.reason) == (Phase.WITHDRAWN, "the issue was deleted")
     assert not [effect for effect in here.effects(number) if effect["kind"] in ("comment", "close_issue")]
+
+
+def test_the_week_is_reviewed_on_monday_once(here: World) -> None:
+    """Friday's order is in the review of Monday at eight, not before, and not a second time; a week of nothing is
+    reviewed without a word."""
+    friday = here.clock()
+    here.issue("Cash of the week", "finance/analysis", "priority/P2")
+    coordinator.turn(here.office)
+    here.clock.pass_(seconds=30)
+    coordinator.work_off(here.office)
+    monday = friday.date() + timedelta(days=3)
+    here.clock.set(friday + timedelta(days=2, hours=21, minutes=59))  # Monday 07:59, as Friday was 10:00
+    coordinator.turn(here.office)
+    of_week = "select words, told from ops.work_reviews where week = %s"
+    assert here.rows(of_week, monday - timedelta(days=7)) == []
+    here.clock.pass_(minutes=1)
+    coordinator.turn(here.office)
+    coordinator.turn(here.office)
+    ((words, told),) = here.rows(of_week, monday - timedelta(days=7))
+    assert told is True
+    assert words[0].startswith("1 received, 1 answered, 1 done (1.00 a week), 0 given up, 0 withdrawn; 0 open")
+    assert words[1].startswith("within SLA 100.0 % of 1")
+    posted = "select payload::text from ops.outbox where dedupe_key like %s"
+    (message,) = here.rows(posted, "work:review:%")
+    assert "1 received, 1 answered" in message[0]
+    here.clock.pass_(days=7)
+    coordinator.turn(here.office)
+    assert here.rows(of_week, monday)[0][1] is False
+    assert len(here.rows(posted, "work:review:%")) == 1
