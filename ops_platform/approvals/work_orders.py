@@ -7,9 +7,10 @@ asked and what follows a yes or a no at GitHub (`ops_platform.work_orders.manage
      "body_hash": …, "answer": …, "answer_hash": …, "asked": 1,
      "effects": [{"kind": "file", "name": …, "payload": {…}}]}
 
-The payload names the order as it was when the answer was given: its attempt, and the hash of the issue's title and
-body. Where the order has moved on since, a yes does nothing. `asked` counts how often this answer was put up: once more
-where nobody decided in time. `effects` are what a yes pushes: a branch, its files, a draft pull request.
+The payload names the answer: the attempt that gave it, and the hash of the issue's title and body then. Where another
+answer stands at the issue since, or the issue's words changed, a yes does nothing. `asked` counts how often this answer
+was put up: once more where nobody decided in time. `effects` are what a yes pushes: a branch, its files, a draft pull
+request.
 """
 
 from __future__ import annotations
@@ -103,9 +104,13 @@ class WorkOrderSubject:
         _check(approval.payload)
         given = approval.payload
         row = connection.execute(
-            """update ops.work_orders set manager = 'approved', updated_at = %s
-               where id = %s and attempt = %s and body_hash = %s and phase = 'answered' returning id""",
-            (now, given["work"], given["attempt"], given["body_hash"]),
+            # The answer of an attempt that died is posted by the next one: what counts is which answer stands there.
+            """update ops.work_orders as orders set manager = 'approved', updated_at = %s
+               where id = %s and body_hash = %s and phase = 'answered' and %s = (
+                   select attempt from ops.work_answers where work_id = orders.id and state = 'posted'
+                   order by id desc limit 1
+               ) returning id""",
+            (now, given["work"], given["body_hash"], given["attempt"]),
         ).fetchone()
         if row is None:
             raise DataFailure(

@@ -100,6 +100,10 @@ def _settle(connection: psycopg.Connection[Any], office: Office, work: WorkOrder
         return again
     if request.state is State.EXPIRED:
         return _escalated(connection, office, work, request, kept)
+    if request.state is State.FAILED:
+        words = f"The yes to the answer could not be carried out; `ops approval retry {request.id}` tries it again."
+        key = f"undone:{work.id}:{request.id}"
+        oversight.tell(connection, office, work, step="undone", key=key, words=words, channel="alerts", level="alert")
     return None
 
 

@@ -1,13 +1,15 @@
 """GitHub's rate limits: a primary one an hour, one for the search a minute, and secondary ones.
 
 Belongs here: how many calls are let through, and the headers that say so. Does not belong here: the answer to a
-refused one (`side.py`). Limits run on the machine's own clock: the client waits in real time.
+refused one (`side.py`). Limits run on the machine's own clock, for the client waits in real time, unless whoever tells
+the time faster sets `now`.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 PROFILES = ("generous", "standard", "restricted")
@@ -48,6 +50,7 @@ class RateLimits:
         self._lock = threading.Lock()
         self._windows: dict[tuple[str, str], tuple[float, int]] = {}
         self._profile = profile
+        self.now: Callable[[], float] = time.time
 
     @property
     def profile(self) -> str:
@@ -81,7 +84,7 @@ class RateLimits:
             self._windows[token, resource] = (reset, max(0, used - 1))
 
     def _count(self, token: str, resource: str, seconds: int, cost: int) -> tuple[int, float]:
-        now = time.time()
+        now = self.now()
         reset, used = self._windows.get((token, resource), (0.0, 0))
         if now >= reset:
             reset, used = now + seconds, 0

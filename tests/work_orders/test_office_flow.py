@@ -266,3 +266,26 @@ def test_the_week_is_reviewed_on_monday_once(here: World) -> None:
     coordinator.turn(here.office)
     assert here.rows(of_week, monday)[0][1] is False
     assert len(here.rows(posted, "work:review:%")) == 1
+
+
+def test_a_yes_that_cannot_be_carried_out_is_told_once(here: World) -> None:
+    number = here.issue("Margin fell", "finance/analysis", "priority/P1")
+    coordinator.turn(here.office)
+    coordinator.work_off(here.office)
+    request = here.approved(number)
+    bound = here.order(number).body_hash
+    # As if the words had changed in that moment.
+    here.rows("update ops.work_orders set body_hash = %s returning id", "0" * 64)
+    for _ in range(3):
+        here.clock.pass_(minutes=1)
+        coordinator.turn(here.office)
+    assert here.order(number).phase is Phase.ANSWERED
+    told = here.rows("select words from ops.work_notices where step = 'undone'")
+    assert len(told) == 1
+    assert f"`ops approval retry {request}`" in told[0][0]
+    here.rows("update ops.work_orders set body_hash = %s returning id", bound)
+    with here.connect() as connection:
+        here.office.inbox.retry(connection, request, person=DANA, key="again", now=here.clock())
+        connection.commit()
+    coordinator.turn(here.office)
+    assert here.order(number).phase is Phase.DONE

@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 
 from ops_platform.settings import PROJECT_ROOT
+from ops_platform.work_orders import coordinator
 from ops_platform.work_orders.model import Phase
 from tests import killed
 from tests.database.fresh_database import dsn_of
@@ -76,6 +77,11 @@ def test_a_kill_loses_and_doubles_nothing(here: World, point: str) -> None:
     asked = here.issue("Margin fell", "finance/analysis", "priority/P1")
     assert lives(here, point) == -signal.SIGKILL
     check(here, done, asked)
+    # Whichever attempt made the answer that was posted, a yes to it closes the order.
+    here.approved(asked)
+    coordinator.turn(here.office)
+    assert here.order(asked).phase is Phase.DONE
+    assert here.look(asked)["state"] == "closed"
 
 
 @pytest.mark.slow

@@ -152,7 +152,12 @@ def test_deleted_and_transferred_issues_are_withdrawn(warehouse: Connect, github
     assert "companion-app#" in str(rows(warehouse, "select reason from ops.work_orders where number = %s", moved))
 
 
-@pytest.mark.parametrize("fault", ["http_500", "reset", "html_200", "primary_limit", "secondary_limit"])
+RARER = ("reset", "html_200", "primary_limit")
+
+
+@pytest.mark.parametrize(
+    "fault", ["http_500", "secondary_limit", *(pytest.param(fault, marks=pytest.mark.slow) for fault in RARER)]
+)
 def test_a_github_that_fails_loses_nothing(warehouse: Connect, github: GitHub, fault: str) -> None:
     poll(warehouse, github)
     number = github.issue("sales/leads")
