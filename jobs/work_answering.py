@@ -49,13 +49,11 @@ def _give_up(hidden: tuple[Path, ...]) -> None:
 
 
 def _answer(work_id: int, holder: str) -> None:
-    from dataclasses import replace
-
-    from jobs.work_office import company_office
+    from jobs.work_office import answering_office
     from ops_platform.work_orders.processing import Attempt
     from ops_platform.work_orders.store import still_held_by
 
-    office = replace(company_office(lambda line: say(log=line)), github=None, apart=None)
+    office = answering_office(lambda line: say(log=line))
     with office.connect() as connection:
         work = still_held_by(connection, work_id, holder)
         connection.commit()

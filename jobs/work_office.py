@@ -28,12 +28,24 @@ DELIVER_SECONDS = 20.0
 
 def company_office(tell: Callable[[str], None] | None = None) -> Office:
     """The office. `tell` is given lines about what happens. Without GITHUB_WRITE_TOKEN it has no writing side."""
+    from dataclasses import replace
+
+    from resources.github.writing import connect as writing
+
+    settings, log_line = get_settings(), tell or log.info
+    return replace(
+        answering_office(log_line), github=writing(settings), intake=intake_of(settings),
+        apart=partial(answering_apart, log_line),
+    )  # fmt: skip
+
+
+def answering_office(tell: Callable[[str], None]) -> Office:
+    """The office as an agent's own process has it: no GitHub at all, answers made in it."""
     from ops_platform.approvals.assembly import inbox_of
     from ops_platform.database import connect
     from ops_platform.fleet import get_fleet
     from ops_platform.work_orders.office import Office
     from ops_platform.work_orders.policy import get_work_policy
-    from resources.github.writing import connect as writing
     from resources.slack_posting import channel_id
 
     settings, fleet = get_settings(), get_fleet()
@@ -43,12 +55,10 @@ def company_office(tell: Callable[[str], None] | None = None) -> Office:
         policy=get_work_policy(),
         fleet=fleet,
         inbox=inbox_of(fleet, channels),
-        github=writing(settings),
+        github=None,
         answering=answering,
-        apart=partial(answering_apart, tell or log.info),
-        intake=intake_of(settings),
         now=clock.now,
-        log=tell or log.info,
+        log=tell,
     )
 
 

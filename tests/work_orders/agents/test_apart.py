@@ -96,7 +96,7 @@ def test_it_makes_and_stages_a_real_answer(agents_company: Connect, tmp_path: Pa
     number = received.work.id if received.work is not None else 0
     settings = Settings(
         ops_home=tmp_path, ops_writer="rules", ops_now=moment(), github_write_token=CANARY,
-        ops_database_url=url_of(dsn_of(agents_company)),
+        github_token=CANARY, github_repository="northbeam/operations", ops_database_url=url_of(dsn_of(agents_company)),
     )  # fmt: skip
     try:
         with agents_company() as connection:
