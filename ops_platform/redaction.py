@@ -24,7 +24,9 @@ _LOOKS_SECRET = re.compile(
     r"xox[a-z]-[\w-]{8,}|xapp-[\w-]{8,}|shp(?:at|ss|ca|pa|ua)_[\w]{8,}|pat-[a-z]{2}\d-[\w-]{8,}|sk-[\w-]{12,}"
     r"|(?:ghp|gho|ghu|ghs|ghr)_\w{16,}|github_pat_\w{16,}|pk_[0-9a-f]{16,}|pat[A-Za-z0-9]{14}\.[0-9a-f]{32,}"
     r"|Atz[ar]\|[\w|+/=-]{8,}|amzn1\.oa2-cs\.[\w.]{8,}|A(?:KIA|SIA)[A-Z0-9]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
-    r"|(?i:bearer|basic)\s+[\w.~+/=-]{12,}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
+    # An English word behind it ("basic troubleshooting") is no base64: that has a digit, a sign or mixed case.
+    r"|(?i:bearer)\s+[\w.~+/=-]{12,}|(?i:basic)\s+(?=[\w.~+/=-]*(?:[0-9+/=_~]|[a-z][A-Z]))[\w.~+/=-]{12,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
     # What our own messages show as an example is none.
     r"|(?<=://)(?!(?:role|user):password@)[^\s/@:\"]+:[^\s/@\"]+(?=@)",
     re.DOTALL,

@@ -43,13 +43,17 @@ def test_a_known_credential_is_taken_out_in_every_form(form: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["xoxb-1234567890-abcdefghij", "shpat_0123456789abcdef", "sk-ant-api03-abcdefghijkl",
-     "github_pat_0123456789abcdefghij", "Bearer abcdefghijklmnop", "https://user:pass12@example.com/"],
+     "github_pat_0123456789abcdefghij", "Bearer abcdefghijklmnop", "authorization: Basic b3BzOnBhc3N3b3Jk", "https://user:pass12@example.com/"],
 )  # fmt: skip
 def test_what_looks_like_a_credential_is_taken_out(text: str) -> None:
     assert "[secret]" in redact(text)
 
 
-@pytest.mark.parametrize("text", ["postgres is up", "a short note", "net_sales 12,345.67", "https://example.com/a:b@c"])
+@pytest.mark.parametrize(
+    "text",
+    ["postgres is up", "a short note", "net_sales 12,345.67", "https://example.com/a:b@c",
+     "Basic troubleshooting did not help", "a basic end-to-end-walkthrough"],
+)  # fmt: skip
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
     assert redact(text) == text
 
