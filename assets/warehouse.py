@@ -27,6 +27,7 @@ from dagster import (
 
 from ops_platform import clock, progress
 from ops_platform.fleet import get_fleet
+from ops_platform.instance.steps import know_outputs_once
 from ops_platform.warehouse.dbt import DBT_PROJECT, prepare_manifest
 from resources.dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 from resources.postgres import WarehouseResource
@@ -99,6 +100,7 @@ def warehouse_assets() -> AssetsDefinition:
 
 def build_selected(context: AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource) -> Iterator[Any]:
     """Build and test the selected models, unless nothing they read has changed since they were built."""
+    know_outputs_once()
     with (
         warehouse.connect() as holder,
         # A build that the analyst started is waited for: the morning's numbers are late rather than missing.

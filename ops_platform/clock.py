@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from ops_platform.settings import get_settings
-
 
 def now() -> datetime:
     """The present moment, zone-aware, in UTC; `OPS_NOW` when that is set."""
+    from ops_platform.settings import get_settings
+
     frozen = get_settings().ops_now
     return (frozen or datetime.now(UTC)).astimezone(UTC)
 

@@ -151,7 +151,9 @@ def anthropic_client(settings: Settings) -> Anthropic:
 
     url = settings.anthropic_base_url or ANTHROPIC_URL
     if urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
-        http: httpx2.Client = httpx2.Client(trust_env=False, follow_redirects=False)
+        # A TLS context takes tens of milliseconds to build.
+        secure = url.startswith("https://")
+        http: httpx2.Client = httpx2.Client(trust_env=False, follow_redirects=False, verify=secure)
     else:
         http = anthropic.DefaultHttpxClient(follow_redirects=False)
     return anthropic.Anthropic(

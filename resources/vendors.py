@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ops_platform.failures import ConfigurationError
 from ops_platform.ingestion.contract import Stream, VendorSource
-from ops_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from ops_platform.settings import Settings
 
 VENDORS: dict[str, str] = {
     "shopify": "resources.shopify",

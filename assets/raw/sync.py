@@ -219,5 +219,11 @@ def _events(stream: Stream, result: SyncResult) -> Iterator[SyncEvent]:
         yield AssetCheckResult(
             check_name="ties_out", asset_key=key, passed=result.tie_out == "matched",
             severity=AssetCheckSeverity.ERROR if result.tie_out == "mismatched" else AssetCheckSeverity.WARN,
-            metadata={"verdict": result.tie_out, "days": len(result.touched_days), "reason": result.error or ""},
+            metadata={
+                "verdict": result.tie_out,
+                "days": len(result.touched_days),
+                "read_again": ", ".join(map(str, result.reread_days)),
+                "mended": ", ".join(map(str, result.mended_days)),
+                "reason": result.error or "",
+            },
         )  # fmt: skip

@@ -20,7 +20,7 @@ from ops_platform.fleet import Fleet, get_fleet
 from ops_platform.settings import get_settings, reset_settings
 
 if TYPE_CHECKING:
-    from dagster import AssetKey, JobDefinition
+    from dagster import AssetKey, Definitions, JobDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,13 @@ class RunOutcome:
     failed_checks: tuple[str, ...]
 
 
-def run_job(name: str, day: date | None = None, *, collects: bool = True) -> RunOutcome:
+def run_job(
+    name: str, day: date | None = None, *, collects: bool = True, definitions: Definitions | None = None
+) -> RunOutcome:
     """Run a job of `fleet.yaml` now, in this process; it shows in the Dagster UI like any other run. A job of one
     period a run is run for the newest that is over, or the one `day` is in. Without `collects` it makes its document
-    of what is there: another job has just brought it up to date.
+    of what is there: another job has just brought it up to date. Who runs several gives the `definitions`, which are
+    made anew otherwise.
 
     Raises `ConfigurationError` for a job that does not exist, and for a day that makes no sense."""
     fleet = get_fleet()
@@ -51,10 +54,13 @@ def run_job(name: str, day: date | None = None, *, collects: bool = True) -> Run
     reset_settings()
     from dagster import DagsterInstance
 
-    from ops_platform.build import build_definitions
     from ops_platform.instance.launcher import WORKER_TAG, identity
 
-    job = build_definitions().resolve_job_def(name)
+    if definitions is None:
+        from ops_platform.build import build_definitions
+
+        definitions = build_definitions()
+    job = definitions.resolve_job_def(name)
     logs = get_settings().ops_home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     # dbt's own lines are for whoever looks into a run, not for whoever waits for it.

@@ -109,5 +109,8 @@ def _print(result: SyncResult) -> None:
     for said in (result.error, result.held):
         if said:
             click.echo(f"  → {printable(said)}")
+    if result.reread_days:
+        mended = f"{len(result.mended_days)} of them tie out now" if result.mended_days else "none ties out now"
+        click.echo(f"  · did not tie out and were read again: {', '.join(map(str, result.reread_days))}; {mended}")
     if result.new_fields:
         click.echo(f"  · new fields, kept: {printable(', '.join(result.new_fields[:8]))}")

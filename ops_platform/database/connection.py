@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from ops_platform.failures import ConfigurationError, TransientFailure
-from ops_platform.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     import psycopg
+
+    from ops_platform.settings import Settings
 
 WAREHOUSE = "warehouse"
 DAGSTER = "dagster"
@@ -36,6 +37,8 @@ def database_url(database: str = WAREHOUSE, settings: Settings | None = None) ->
     """The libpq URL of `database` on the configured server; starts the embedded one when needed.
 
     Contains the password of an external server: never log it."""
+    from ops_platform.settings import get_settings
+
     settings = settings or get_settings()
     if settings.ops_database_url is None:
         from ops_platform.database.server import running_server

@@ -267,6 +267,8 @@ class EmbeddedServer:
                 shutil.chown(self.data_directory, _service_account(), _service_account())
         done = self._run(
             "initdb", "--auth=reject", "--auth-local=trust", "--encoding=UTF8", "--locale=C.UTF-8",
+            # The server's own order by code point: the same as the C library's, and a quarter cheaper to sort by.
+            "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
             "--username", SUPERUSER, "--no-instructions", "-D", str(self.data_directory),
         )  # fmt: skip
         if done.returncode != 0:

@@ -148,6 +148,7 @@ class VendorSource(Protocol):
 
     A source may also have, and the loader uses where it does:
     `living_ids(stream) -> Iterator[str]`: every id the vendor has now, raising rather than ending early;
+    `side_by_side`: names of streams that may be read at once, from threads, once those declared before them are read;
     `unswept`: names of streams whose records stay though nothing lists them any more (history, reports);
     `deletions(since) -> Iterator[tuple[str, str]]`: (stream, id) of what the vendor says was deleted;
     `reached(stream) -> datetime | None`: up to when the read that just ended is whole, where it ended at its time

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from ops_platform.failures import OpsError, TransientFailure
 from ops_platform.garbage import rarely_collecting
 from ops_platform.ingestion import quarantine, receipts, schema_drift
 from ops_platform.ingestion.contract import Page, Stream, SyncResult, VendorSource
+from ops_platform.ingestion.lanes import in_lanes
 from ops_platform.ingestion.pace import Pace
 from ops_platform.ingestion.sweep import sweep_when_due
 from ops_platform.ingestion.tying_out import tie_out_or_doubt
@@ -129,6 +131,8 @@ def _land(
                 cursor = page.cursor
             failpoint("sync.page_staged")
             pace.page(result)
+            # What was staged is not to stand in memory beside the page that is read next.
+            del page, refused
         shape.finish(whole=stream.full_refresh or result.cursor_before is None)
         shape.raise_if_paused()
         load.finish_staging()
@@ -170,6 +174,7 @@ def _pages(source: VendorSource, stream: Stream, cursor: str | None, now: dateti
     failpoint("sync.page_requested")
     for page in source.pages(stream, cursor, now=now):
         yield page
+        del page
         failpoint("sync.page_requested")
 
 
@@ -221,13 +226,39 @@ def sync_vendor(
     wait_seconds: float = WAIT_FOR_VENDOR,
     progress: Progress | None = None,
 ) -> Iterator[SyncResult]:
-    """Sync the streams of one vendor one after another, each with its own receipt, on one connection.
+    """Sync the streams of one vendor one after another (side by side where its source allows it), each with its own
+    receipt.
 
     One vendor is read by one run at a time, on whatever machine: a second run waits up to `wait_seconds` for the
     first and then leaves its streams as "skipped". When two streams running got no answer at all, the vendor is
     down: the rest are written off at once with that reason, instead of each waiting through its own retries while
     the morning passes."""
     silent: list[SyncResult] = []
+
+    def one(stream: Stream, apart: bool) -> SyncResult:
+        with connect() if apart else nullcontext(connection) as used:
+            used.autocommit = True
+            down = list(silent)
+            if len(down) >= STREAMS_WITHOUT_ANSWER:
+                return _written_off(used, stream, run_id, now, down[-1])
+            result = sync_stream(
+                used,
+                source,
+                stream,
+                now=now,
+                today=today,
+                run_id=run_id,
+                allow_shrink=allow_shrink,
+                sweep=sweep,
+                sweep_every=sweep_every,
+                progress=progress,
+            )
+        if result.unanswered:
+            silent.append(result)
+        else:
+            silent.clear()
+        return result
+
     with connect() as connection:
         connection.autocommit = True
         if not _turn_of(connection, source.vendor, wait_seconds, progress):
@@ -236,24 +267,7 @@ def sync_vendor(
                 yield SyncResult(stream.vendor, stream.name, status="skipped", error=error)
             return
         try:
-            for stream in streams:
-                if len(silent) == STREAMS_WITHOUT_ANSWER:
-                    yield _written_off(connection, stream, run_id, now, silent[-1])
-                    continue
-                result = sync_stream(
-                    connection,
-                    source,
-                    stream,
-                    now=now,
-                    today=today,
-                    run_id=run_id,
-                    allow_shrink=allow_shrink,
-                    sweep=sweep,
-                    sweep_every=sweep_every,
-                    progress=progress,
-                )
-                silent = [*silent, result] if result.unanswered else []
-                yield result
+            yield from in_lanes(streams, getattr(source, "side_by_side", ()), one)
         finally:
             if not connection.closed:
                 connection.execute("select pg_advisory_unlock(%s, hashtext(%s))", (_VENDOR_LOCK_SPACE, source.vendor))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ MOST_RESTARTS = 4
 MOST_EMPTY_PAGES = 20
 # Within the window that Airtable counts, with room for requests that reach it closer together than they left.
 _WINDOW = 1.1
+# What is left of a wait that rounding kept from ending.
+_INSTANT = 1e-6
 _PER_BASE = 5
 _PER_USER = 48
 _MONTHLY = re.compile(r"billing|monthly|per month|plan limit", re.IGNORECASE)
@@ -73,35 +76,49 @@ class Pacer:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     _sent: dict[str, deque[float]] = field(default_factory=dict)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def wait(self, base: str | None) -> None:
-        """Wait for the turn of a request to a base (None: one that belongs to no base), and count it."""
+        """Wait for the turn of a request to a base (None: one that belongs to no base), and count it. Threads may wait
+        at once: a turn is one request's."""
         lanes = [("", _PER_USER)] if base is None else [("", _PER_USER), (base, _PER_BASE)]
-        now = self.clock()
-        wait = 0.0
-        for name, most in lanes:
-            lane = self._sent.setdefault(name, deque(maxlen=most))
-            if len(lane) == most:
-                wait = max(wait, lane[0] + _WINDOW - now)
-        if wait > 0:
+        while True:
+            with self._turn:
+                now = self.clock()
+                wait = 0.0
+                for name, most in lanes:
+                    lane = self._sent.setdefault(name, deque(maxlen=most))
+                    if len(lane) == most:
+                        wait = max(wait, lane[0] + _WINDOW - now)
+                if wait < _INSTANT:
+                    for name, _ in lanes:
+                        self._sent[name].append(now)
+                    return
             self.sleep(wait)
-        now = self.clock()
-        for name, _ in lanes:
-            self._sent[name].append(now)
 
 
 class AirtableClient:
     """Airtable behind `http`, read with a personal access token. Opens nothing until first used. `spent` counts the
-    requests; the server's own time of the last answer is `server_time`."""
+    requests and `server_time` is the server's own time of the last answer, each of the calling thread: streams are read
+    side by side."""
 
     def __init__(self, http: HttpClient, token: SecretStr) -> None:
         self.http = http
         self._token = token
-        self.spent = 0
-        self.server_time: datetime | None = None
+        self._own = threading.local()
         # The client's clock and sleep are looked up at every call: tests replace them.
         self.pacer = Pacer(lambda: http.clock(), lambda seconds: http.sleep(seconds))
         http.keep_secret(token.get_secret_value())
+
+    @property
+    def spent(self) -> int:
+        count: int = getattr(self._own, "spent", 0)
+        return count
+
+    @property
+    def server_time(self) -> datetime | None:
+        said: datetime | None = getattr(self._own, "server_time", None)
+        return said
 
     # -- one request --------------------------------------------------------------------------------------
 
@@ -118,7 +135,7 @@ class AirtableClient:
         def headers() -> dict[str, str]:
             # Asked anew for every try: a repeated request keeps the pace, too.
             self.pacer.wait(base)
-            self.spent += 1
+            self._own.spent = self.spent + 1
             return {"Authorization": f"Bearer {self._token.get_secret_value()}"}
 
         def judge(answer: Answer) -> None:
@@ -141,9 +158,9 @@ class AirtableClient:
         try:
             said = parsedate_to_datetime(answer.headers.get("date", ""))
         except (ValueError, TypeError):
-            self.server_time = None
+            self._own.server_time = None
         else:
-            self.server_time = said if said.tzinfo is not None else None
+            self._own.server_time = said if said.tzinfo is not None else None
 
     # -- what there is ------------------------------------------------------------------------------------
 

@@ -99,6 +99,8 @@ class AirtableSource:
     """The bases a token may see, read as `mapping` says. Opens nothing until first used."""
 
     vendor = VENDOR
+    # Each base has an allowance of its own; schemas are read before.
+    side_by_side = frozenset(ENTITIES)
 
     def __init__(self, client: AirtableClient, mapping: TableMapping) -> None:
         self.client = client

@@ -192,8 +192,8 @@ class KlaviyoSource:
 
     def _events(self, cursor: str | None, now: datetime) -> Iterator[Page]:
         """Events of the order metrics in the order of their time, each metric to its end. Of the days that are over
-        at least as many must have come as Klaviyo counts. What was back-dated by more than the look-back shows as a
-        tie-out that does not match."""
+        at least as many must have come as Klaviyo counts. What was back-dated by more than the look-back comes
+        with its day (`day_pages`), when that does not tie out."""
         since = _since(cursor, now, EVENT_LOOK_BACK)
         zone = self._zone()
         if cursor is None:

@@ -9,7 +9,7 @@ Time. The account shows times in its own zone without saying which; `zone` does.
 from __future__ import annotations
 
 import logging
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, ClassVar
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from ops_platform.failures import OpsError, PermanentFailure, TransientFailure
 from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Probe, Stream
 from ops_platform.records import JsonObject, Record, Rejected
 from resources.netsuite.client import NetSuiteClient, Unauthorised, UnknownColumn, number_literal
+from resources.netsuite.rows import check_row, is_plain, whole_row
 from resources.netsuite.tables import (
     DELETED_TYPES,
     LEDGER_ACCOUNT_TYPES,
@@ -26,7 +27,6 @@ from resources.netsuite.tables import (
     TRANSACTION_TYPES,
     VENDOR,
     Table,
-    check_row,
     date_literal,
     in_list,
     time_literal,
@@ -164,22 +164,29 @@ class NetSuiteSource:
     def _page(self, table: Table, rows: Sequence[JsonObject], now: datetime) -> Page:
         records: list[Record] = []
         refused: list[Rejected] = []
-        latest: datetime | None = None
-        zone = self.zone
+        check = whole_row if is_plain(table, rows) else check_row
+        # Lines of a transaction, and transactions of an import, share their times.
+        moments: dict[str | None, datetime | None] = {None: None}
         for row in rows:
             try:
-                identity, updated = check_row(table, row, zone)
+                identity, changed = check(table, row)
             except Flaw as flaw:
                 refused.append(rejected(row, flaw, _known_id(row)))
                 continue
-            records.append(Record(identity, row, updated))
-            if updated is not None and (latest is None or updated > latest):
-                latest = updated
+            if changed is not None and changed not in moments:
+                moments[changed] = self._instant(changed)
+            records.append(Record(identity, row, moments[changed]))
+        latest = max((moment for moment in moments.values() if moment is not None), default=None)
         cursor = None
         if latest is not None and not table.stream.full_refresh:
             # Rows come by id over minutes; what changes meanwhile may be behind: never past the begin.
             cursor = utc_text(min(latest, now))
         return Page(records, refused, cursor)
+
+    def _instant(self, text: str) -> datetime:
+        """A time of the account in UTC. Of the hour that comes twice in autumn the earlier reading is taken: it can
+        only make a sync read more."""
+        return datetime.fromisoformat(text).replace(tzinfo=self.zone).astimezone(UTC)
 
     def recheck(self, stream: Stream, payloads: Sequence[JsonObject], *, now: datetime) -> Page:
         """The checks of `pages` on rows kept in quarantine."""

@@ -1,7 +1,7 @@
-"""The NetSuite tables that are read: columns, order, and what a row must hold to land.
+"""The NetSuite tables that are read: columns, order, and what a row as a whole must hold to land.
 
-Belongs here: one `Table` per stream. Does not belong here: running queries (`client.py`), cursors and
-tie-outs (`source.py`).
+Belongs here: one `Table` per stream. Does not belong here: running queries (`client.py`), what a column of a kind must
+hold (`rows.py`), cursors and tie-outs (`source.py`).
 
 A payload is the row as it comes: lower-case columns, values as text, columns that are NULL absent, times as
 `YYYY-MM-DDTHH:MM:SS` in the account's zone, dates as `YYYY-MM-DD`, booleans as `T` and `F`.
@@ -10,28 +10,14 @@ A payload is the row as it comes: lower-case columns, values as text, columns th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ops_platform.ingestion.contract import Stream
 from ops_platform.records import JsonObject
 from resources.netsuite.client import number_literal, text_literal
-from resources.record_checks import (
-    CURRENCIES,
-    INVALID_NUMBER,
-    INVALID_SHAPE,
-    INVALID_TIMESTAMP,
-    MISSING_FIELD,
-    MISSING_ID,
-    NULL_MONEY,
-    UNKNOWN_CURRENCY,
-    Flaw,
-    decimal_text,
-)
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+from resources.record_checks import MISSING_FIELD, NULL_MONEY, Flaw
 
 VENDOR = "netsuite"
 LOOK_BACK = timedelta(hours=1)
@@ -43,20 +29,6 @@ LEDGER_TYPES = ("Deposit", "CustPymt", "VendPymt", "Journal", "Check", "ExpRept"
 # Item shipments move goods, not money: alone among the types read they have no total.
 TYPES_WITH_TOTAL = frozenset(TRANSACTION_TYPES) - {"ItemShip"}
 TIME_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS'
-# What new accounts call their currencies, where somebody kept the name instead of the symbol.
-CURRENCY_NAMES = {
-    "us dollar": "USD",
-    "usa": "USD",
-    "euro": "EUR",
-    "british pound": "GBP",
-    "pound sterling": "GBP",
-    "canadian dollar": "CAD",
-    "australian dollar": "AUD",
-    "japanese yen": "JPY",
-    "chinese yuan": "CNY",
-    "chinese yuan renminbi": "CNY",
-    "hong kong dollar": "HKD",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +73,11 @@ class Table:
     identity: Callable[[JsonObject], str] | None = None
     check: Callable[[JsonObject], None] | None = None
     moments: tuple[str, ...] = ()
+    #: The columns that are asked for and do not land.
+    helpers: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "helpers", tuple(column.name for column in self.columns if not column.payload))
 
     def query(self, conditions: tuple[str, ...], hidden: frozenset[str] = frozenset(), only_keys: bool = False) -> str:
         """The SuiteQL text of one page."""
@@ -115,6 +92,8 @@ class Table:
         return f"SELECT {', '.join(chosen)} FROM {self.source}{' WHERE ' + where if where else ''} ORDER BY {order}"
 
     def key(self, row: JsonObject) -> tuple[Any, ...]:
+        if len(self.keys) == 1 and not self.text_keys:
+            return (int(row[self.keys[0][0]]),)
         return tuple(row[name] if name in self.text_keys else int(row[name]) for name, _ in self.keys)
 
     def after(self, row: JsonObject) -> str:
@@ -149,80 +128,7 @@ def in_list(values: tuple[str, ...]) -> str:
     return ", ".join(text_literal(value) for value in values)
 
 
-# -- checks ---------------------------------------------------------------------------------------------------
-
-
-def check_row(table: Table, row: JsonObject, zone: ZoneInfo) -> tuple[str, datetime | None]:
-    """The record's id and its latest change (UTC-aware); tidies `row` in place. Raises `Flaw`."""
-    row.pop("links", None)
-    latest: str | None = None
-    for column in table.columns:
-        value = row.get(column.name)
-        if value is None:
-            row.pop(column.name, None)
-            continue
-        kind = column.kind
-        if kind == "text":
-            continue
-        if kind in ("number", "key"):
-            if not isinstance(value, str):
-                value = row[column.name] = _number_as_text(value, column.name)
-            decimal_text(value, column.name)
-        elif kind == "time":
-            _local_time(value, column.name)
-            if column.name in table.moments and (latest is None or value > latest):
-                latest = value
-        elif kind == "date":
-            _date(value, column.name)
-        elif kind == "flag":
-            if value not in ("T", "F"):
-                raise Flaw(INVALID_SHAPE, f"{column.name} is {value!r}, neither T nor F")
-        elif kind == "currency":
-            row[column.name] = _currency(value, column.name)
-    identity = table.identity(row) if table.identity is not None else row.get("id")
-    if not isinstance(identity, str) or not identity:
-        raise Flaw(MISSING_ID, "the row has no id")
-    if table.check is not None:
-        table.check(row)
-    for column in table.columns:
-        if not column.payload:
-            row.pop(column.name, None)
-    # Of the hour that comes twice in autumn the earlier reading is taken: it can only make a sync read more.
-    return identity, datetime.fromisoformat(latest).replace(tzinfo=zone) if latest is not None else None
-
-
-def _number_as_text(value: Any, where: str) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(value, float):
-        return repr(value)
-    raise Flaw(INVALID_NUMBER, f"{where} is {value!r}")
-
-
-def _local_time(value: Any, where: str) -> None:
-    try:
-        if len(value) == 19 and datetime.fromisoformat(value).tzinfo is None:
-            return
-    except (TypeError, ValueError):
-        pass
-    raise Flaw(INVALID_TIMESTAMP, f"{where} is {value!r}, not YYYY-MM-DDTHH:MM:SS")
-
-
-def _date(value: Any, where: str) -> None:
-    try:
-        if len(value) == 10:
-            date.fromisoformat(value)
-            return
-    except (TypeError, ValueError):
-        pass
-    raise Flaw(INVALID_TIMESTAMP, f"{where} is {value!r}, not YYYY-MM-DD")
-
-
-def _currency(value: Any, where: str) -> str:
-    code = CURRENCY_NAMES.get(value.strip().lower(), value) if isinstance(value, str) else value
-    if not isinstance(code, str) or code not in CURRENCIES:
-        raise Flaw(UNKNOWN_CURRENCY, f"{where} is {value!r}, not an ISO 4217 code in use")
-    return code
+# -- checks of a row as a whole ---------------------------------------------------------------------------------
 
 
 def _required(row: JsonObject, *names: str) -> None:

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from pydantic import SecretStr
-
 from ops_platform.failures import PermanentFailure, TransientFailure
 from ops_platform.records import JsonObject
+from ops_platform.sealed import Sealed, Secret
 from resources.http import Answer, HttpClient, RetryPolicy, retry_after
 from resources.shopify.documents import operation
 
@@ -97,7 +96,7 @@ class ShopifyClient:
 
     http: HttpClient
     client_id: str
-    client_secret: SecretStr
+    client_secret: Secret
     version: str
     bucket: Bucket = field(default_factory=Bucket)
     spent: Decimal = Decimal(0)
@@ -105,7 +104,7 @@ class ShopifyClient:
     answered: int = 0
     scopes: frozenset[str] = frozenset()
     _gauges: dict[str, Gauge] = field(default_factory=dict)
-    _token: SecretStr | None = None
+    _token: Secret | None = None
     _token_expires: float = 0.0
     _last_requested: float = 0.0
 
@@ -237,12 +236,12 @@ class ShopifyClient:
 
     # -- token ------------------------------------------------------------------------------------------
 
-    def _current_token(self) -> SecretStr:
+    def _current_token(self) -> Secret:
         if self._token is None or self.http.clock() >= self._token_expires:
             self._token = self._fetch_token()
         return self._token
 
-    def _fetch_token(self) -> SecretStr:
+    def _fetch_token(self) -> Secret:
         secret = self.client_secret.get_secret_value()
         self.http.keep_secret(secret)
 
@@ -271,7 +270,7 @@ class ShopifyClient:
         self.scopes = frozenset(
             part for part in str(answer.data.get("scope") or "").replace(" ", ",").split(",") if part
         )
-        return SecretStr(token)
+        return Sealed(token)
 
     # -- connections ------------------------------------------------------------------------------------
 
@@ -322,14 +321,17 @@ class ShopifyClient:
             info = connection["pageInfo"]
             state.done = not info["hasNextPage"]
             state.next_wait = self.bucket.wait_for(gauge.cost_per_item * gauge.largest(largest_page), self.http.clock())
+            anew = resume is not None and walked >= LONGEST_WALK and bool(nodes)
+            following = resume(nodes[-1]) if resume is not None and anew else None
             yield nodes
+            # One page at a time: while the next one is fetched and read, this one is gone.
+            del data, connection, nodes
             if state.done:
                 return
             after = info["endCursor"]
             seen.add(str(after))
-            if walked >= LONGEST_WALK and resume is not None and nodes:
+            if anew:
                 walked = 0
-                following = resume(nodes[-1])
                 if following is not None and following != search:
                     search, after = following, None
                     seen.clear()

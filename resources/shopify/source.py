@@ -163,6 +163,7 @@ class ShopifySource:
             page = self._page(nodes, entity, now)
             latest = max((record.updated_at for record in page.records if record.updated_at), default=latest)
             yield page
+            del page, nodes
             long = state.nodes_read >= LONGEST_WALK_BEFORE_BULK or state.next_wait > LONGEST_WAIT_BEFORE_BULK
             if may_switch and long and not state.done and entity.bulk is not None and latest is not None:
                 # Pages come in the order of `updatedAt`, so what is still to come begins at the latest seen.

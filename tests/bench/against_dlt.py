@@ -1,7 +1,8 @@
 """`make bench`, the row beside dlt: one nested stream (orders with their lines), read whole and then what changed.
 
 Both loaders read the same pages of the same size from the same sandbox into the same Postgres, one after the other
-in one run, each load in a process of its own. CPU and memory are the loader's process with its children. The
+in one run, each load in a process of its own, which is handed addresses and credentials: reading settings is neither
+loader's work (ours would bring pydantic, 10 MB). CPU and memory are the loader's process with its children. The
 ratios are of the work of a sync, after the libraries are loaded (a process that syncs loads them once); what a
 process costs from its start, and Postgres' own share, are told beside it.
 
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,26 +91,25 @@ def postgres_cpu(postmaster: int) -> float:
     return total
 
 
-def load_ours(stream: str) -> None:
-    """A child process: our loader on `stream`, walking pages as dlt does (a bulk operation would be cheaper still)."""
-    import psycopg  # noqa: F401
+def load_ours(given: dict[str, Any]) -> None:
+    """A child process: our loader, walking pages as dlt does (a bulk operation would be cheaper still)."""
+    import psycopg
     import tenacity  # noqa: F401
 
-    from ops_platform import clock
-    from ops_platform.database import connect
     from ops_platform.ingestion.sync import sync_stream
-    from ops_platform.settings import get_settings
-    from resources.http import import_httpx
-    from resources.vendors import source_of
+    from ops_platform.sealed import Sealed
+    from resources.http import HttpClient, import_httpx
+    from resources.shopify import ShopifyClient, ShopifySource
 
     import_httpx()
-    source: Any = source_of("shopify", get_settings())
-    source.bulk_first = False
-    now = clock.now()
+    http = HttpClient("shopify", given["url"])
+    client = ShopifyClient(http, given["client_id"], Sealed(given["client_secret"]), given["version"])
+    source = ShopifySource(client, bulk_first=False)
+    now = datetime.fromisoformat(given["now"])
 
     def load() -> None:
-        with connect(autocommit=True) as connection:
-            result = sync_stream(connection, source, source.streams[stream], now=now, today=now.date())
+        with psycopg.connect(given["database"], autocommit=True, options="-c timezone=UTC") as connection:
+            result = sync_stream(connection, source, source.streams[given["stream"]], now=now, today=now.date())
         assert (result.status, result.tie_out) == ("succeeded", "matched"), result
 
     measured_load(load)
@@ -142,6 +143,7 @@ def bench_dlt(row: Row, write_orders: Callable[[Path, int], None], sandbox: Any,
         home = Path(scratch)
         write_orders(home / "orders.csv", LINES)
         with sandbox(home, home / "orders.csv") as url:
+            from ops_platform import clock
             from ops_platform.commands.prepare import prepare_database
             from ops_platform.database import connect, database_url
             from ops_platform.database.server import release_server
@@ -171,6 +173,16 @@ def bench_dlt(row: Row, write_orders: Callable[[Path, int], None], sandbox: Any,
             def run(*arguments: str) -> Measure:
                 return child(*arguments, postmaster=postmaster, bytecode=home / "bytecode")
 
+            def our_child(stream: str) -> Measure:
+                file = home / f"ours_{stream}.json"
+                ours = {
+                    "url": url, "version": source.client.version, "client_id": source.client.client_id,
+                    "client_secret": source.client.client_secret.get_secret_value(), "database": database_url(),
+                    "now": clock.now().isoformat(), "stream": stream,
+                }  # fmt: skip
+                file.write_text(json.dumps(ours), encoding="utf-8")
+                return run("tests.bench.against_dlt", str(file))
+
             def dlt_child(name: str, since: str | None = None) -> Measure:
                 slug = name.replace(" ", "_") + ("_warm_up" if since else "")
                 file = home / f"{slug}.json"
@@ -179,12 +191,12 @@ def bench_dlt(row: Row, write_orders: Callable[[Path, int], None], sandbox: Any,
                 return run("tests.bench.dlt_orders", str(file))
 
             loaders: dict[str, Callable[[], Measure]] = {
-                OURS: lambda: run("tests.bench.against_dlt", "orders"),
+                OURS: lambda: our_child("orders"),
                 PLAIN: lambda: dlt_child(PLAIN),
                 TUNED: lambda: dlt_child(TUNED),
             }
             # Once each, of little: so that every module is compiled.
-            run("tests.bench.against_dlt", "locations")
+            our_child("locations")
             for name in (PLAIN, TUNED):
                 dlt_child(name, since=WARM_UP_SINCE)
             print(
@@ -239,4 +251,4 @@ def check_same(connect: Callable[..., Any]) -> None:
 
 
 if __name__ == "__main__":
-    load_ours(sys.argv[1])
+    load_ours(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -123,7 +123,7 @@ def hurried(http: HttpClient) -> None:
 
 def started(state: Path, **more: Any) -> Iterator[World]:
     with running(**{"seed": 7, "clock": NOW, "state": state, "netsuite_key": "ec", **more}) as sandbox:
-        with httpx.Client(base_url=sandbox.url, trust_env=False, timeout=60) as http:
+        with httpx.Client(base_url=sandbox.url, trust_env=False, verify=False, timeout=60) as http:
             environment = http.get("/_sandbox/environment").json()
             names = {key.lower(): value for key, value in environment.items()}
             yield World(sandbox.url, Settings(**names), http)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -86,6 +86,8 @@ def test_every_exchange_of_every_stream_is_as_the_models_say(watched: tuple[Amaz
         assert first.payloads and not first.rejected
         source.control_totals(stream, None)
         read(source, name, first.cursor, NOW + timedelta(0))
+    days = [date(2024, 11, 29), date(2024, 11, 30), date(2024, 12, 2)]
+    assert any(page.records for page in source.day_pages(source.streams["orders"], days, now=NOW))
     assert len(list(source.probe())) == 6
     paths = set(judged)
     assert len([path for path in judged if path == "/orders/2026-01-01/orders"]) >= 5
@@ -149,7 +151,7 @@ def test_the_report_is_an_account_health_report(world: World) -> None:
     path = f"/reports/2021-06-30/documents/{told['reportDocumentId']}"
     link = world.control_client.get(path, headers=headers).json()
     assert link["compressionAlgorithm"] == "GZIP"
-    document = json.loads(gzip.decompress(httpx.get(link["url"], trust_env=False).content))
+    document = json.loads(gzip.decompress(httpx.get(link["url"], trust_env=False, verify=False).content))
     jsonschema.Draft7Validator(json.loads(file.read_text())).validate(document)
 
 

@@ -149,7 +149,7 @@ def test_totals_are_of_the_snapshot_the_rows_were_read_in(changing: World) -> No
 
 
 @pytest.mark.parametrize("fault", sorted(BREAKING | SPOILING))
-@pytest.mark.parametrize("after", [0, 4])
+@pytest.mark.parametrize("after", [pytest.param(0, marks=pytest.mark.slow), 4])
 def test_one_fault_costs_nothing_but_time(world: World, fault: str, after: int) -> None:
     wanted = read(world.app(), "sessions").payloads
     source = small(world)

@@ -510,7 +510,9 @@ def test_issues_switched_off_are_told(own_world: World) -> None:
     ["http_429", "http_500", "http_502_html", "html_200", "truncate", "reset", "accept_then_drop", "primary_limit",
      "secondary_limit", "repeat_page", "empty_page", "short_page", "duplicate_rows"],
 )  # fmt: skip
-@pytest.mark.parametrize("stream", ["issues", "events", "labels"])
+@pytest.mark.parametrize(
+    "stream", ["issues", *(pytest.param(stream, marks=pytest.mark.slow) for stream in ("events", "labels"))]
+)
 def test_one_fault_costs_nothing_but_time(world: World, fault: str, stream: str) -> None:
     wanted = read(world.github(), stream).payloads
     world.fault("github", fault, after=1)

@@ -17,7 +17,7 @@ import pytest
 
 from resources import hubspot
 from resources.hubspot import HubSpotSource
-from tests.connectors.conftest import World, read
+from tests.connectors.conftest import NOW, World, read
 
 _ID = {"type": "string", "pattern": r"^\d{1,19}$"}
 _TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
@@ -262,7 +262,11 @@ def test_every_request_and_every_answer(watched: Any, version: str) -> None:
         read(source, name, "2024-12-01T00:00:00Z")
         if stream.ties_out:
             totals = source.control_totals(stream, None)
-            assert source.control_totals(stream, [total.day for total in totals][-3:]) == totals[-3:]
+            days = [total.day for total in totals][-3:]
+            assert source.control_totals(stream, days) == totals[-3:]
+            if None not in days:
+                again = [record.id for page in source.day_pages(stream, days, now=NOW) for record in page.records]
+                assert len(set(again)) == sum(total.count for total in totals[-3:])
             # A stream that is read whole each time, or whose records stay, is not swept.
             if not stream.full_refresh and name not in source.unswept:
                 assert list(source.living_ids(stream))
@@ -278,7 +282,7 @@ def test_an_error_is_as_documented(world: World) -> None:
          "category": {"type": "string"}},
         "message", "correlationId", "category",
     )  # fmt: skip
-    with httpx.Client(base_url=world.url, trust_env=False) as http:
+    with httpx.Client(base_url=world.url, trust_env=False, verify=False) as http:
         bodies = [http.get("/crm/v3/objects/deals").json()]
         good = {"Authorization": "Bearer pat-na1-sandbox"}
         bodies.append(http.get("/crm/v3/objects/deals?limit=500", headers=good).json())

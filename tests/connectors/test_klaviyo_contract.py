@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
 
 from sandbox.klaviyo.side import LISTINGS, REPORTS
 from tests.conftest import SCHEMAS
-from tests.connectors.conftest import World, read
+from tests.connectors.conftest import NOW, World, read
 
 FOLDER = SCHEMAS / "klaviyo" / "categories"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"Klaviyo's schemas are not at {FOLDER}")
@@ -131,6 +132,7 @@ def test_every_request_and_every_answer_conforms(
         source.control_totals(stream, None)
         if name not in source.unswept and not stream.full_refresh:
             list(source.living_ids(stream))
+    assert any(page.records for page in source.day_pages(source.streams["events"], [date(2024, 11, 29)], now=NOW))
     assert all(probe.ok for probe in source.probe())
     assert judge(apis, wire) == {*LISTINGS, *REPORTS}
     assert len(wire) > 60

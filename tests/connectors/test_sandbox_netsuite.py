@@ -144,7 +144,7 @@ SEMANTIC = ["repeat_page", "empty_page", "short_page"]
 
 
 @pytest.mark.parametrize("fault", TRANSPORT + SEMANTIC)
-@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize("after", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_one_fault_costs_nothing_but_time(world: World, books: dict[str, Any], fault: str, after: int) -> None:
     if fault == "repeat_page" and after == 0:
         pytest.skip("a page can only be repeated after a first one")

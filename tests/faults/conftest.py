@@ -62,7 +62,7 @@ class Trial:
         self.environment = self.sandbox.environment()
         names: dict[str, Any] = {key.lower(): value for key, value in self.environment.items()}
         self.settings = names
-        self.control = httpx.Client(base_url=self.sandbox.url, trust_env=False, timeout=60)
+        self.control = httpx.Client(base_url=self.sandbox.url, trust_env=False, verify=False, timeout=60)
         self.world = World(self.sandbox.url, Settings(**names), self.control)
 
     @cached_property
