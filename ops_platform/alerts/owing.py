@@ -142,6 +142,8 @@ def held_back(turn: Turn, alert: Alert, kind: Kind) -> str | None:
         return "muted"
     if kind is Kind.OPENED and _small_part(turn, turn.subjects_of(alert)):
         return "part"
+    if kind is Kind.OPENED and alert.severity is Severity.WATCH and _told_by_a_job(turn, turn.subjects_of(alert)):
+        return "job"
     if alert.told_at is not None and turn.now < alert.told_at + turn.interval:
         return "interval"
     if alert.snoozed_until is not None and alert.snoozed_until > turn.today:
@@ -175,6 +177,17 @@ def _small_part(turn: Turn, items: Sequence[Watched]) -> bool:
     parts = [item.subject.kind is SubjectKind.METRIC and item.subject.dimension != "all" for item in items]
     near = [item.condition.closeness for item in items if item.condition.closeness is not None]
     return bool(items) and all(parts) and bool(near) and max(near) < turn.policy.parts_alone_from
+
+
+def _told_by_a_job(turn: Turn, items: Sequence[Watched]) -> bool:
+    """Whether jobs list all that is out, in the channel where a watch would be told."""
+    rules = turn.fleet.alert_rules
+    return bool(items) and all(
+        item.subject.kind is SubjectKind.THRESHOLD
+        and item.subject.name in rules
+        and rules[item.subject.name].told_by is not None
+        for item in items
+    )
 
 
 # -- what a message leaves -------------------------------------------------------------------------------------

@@ -39,12 +39,13 @@ GRACE = timedelta(minutes=20)
 #: Why something that was due was not said, in words: the reasons of `owing.py` and `telling.py`, and of delivery.
 HELD = {
     "muted": "muted", "snoozed": "snoozed", "part": "a part too small to be told alone",
+    "job": "left to the job that lists it",
     "interval": "resting after a message", "storm": "waiting for the storm's next message",
     "inhibited": "silenced by a source that is out", "unposted": "kept, Slack is not connected",
     "undelivered": "a document kept, Slack is not connected",
 }  # fmt: skip
-#: What the rules call too little to be told is nothing held back.
-BELOW_TELLING = frozenset({"part"})
+#: What the rules call too little to be told, or another job's to tell, is nothing held back.
+BELOW_TELLING = frozenset({"part", "job"})
 LONGEST_ERROR = 500
 #: The weekday (0 is Monday) on whose digest the week before is told.
 TOLD_ON = 0

@@ -102,6 +102,7 @@ class _Verdict:
     limit: tuple[str, Decimal] | None = None
     rows: int = 0
     because: str = ""
+    named: str | None = None
 
     @property
     def rank(self) -> int:
@@ -346,6 +347,7 @@ class _Look:
             self.shown_limit(rule, level, rows),
             len(fitting),
             self.because(rule, fitting),
+            next((str(row[rule.named]) for row in rows if row[rule.named]), None) if rule.named else None,
         )
 
     def fits_some_level(self, rule: AlertRule, row: Mapping[str, Any]) -> bool:
@@ -413,7 +415,7 @@ class _Look:
             # The newest day looked at, not the worst: a later look is never of an earlier day.
             period=verdicts[0].day,
             observed_at=self.now,
-            label=rule.label.format(subject=subject.replace("_", " ")),
+            label=rule.label.format(subject=worst.named or subject.replace("_", " ")),
             severity=worst.severity or Severity.WATCH,
             unit=metric.unit if metric else rule.unit,
             value=worst.value,

@@ -95,7 +95,9 @@ class AlertRule(Entry):
     each of the last `lookback_days` days is looked at and the worst of them counts: entries that arrive late are seen
     when they come. `near` only tells how near a subject is that no level holds for; `because` is a column of the mart
     that says why in a word. Below `minimum_money` (company currency) a breach is not worth a word.
-    `about` names metrics that tell of the same thing, besides the one it reads: one incident, not two."""
+    `about` names metrics that tell of the same thing, besides the one it reads: one incident, not two. `named` is a
+    column of the mart with the name people know a subject by, for the label; the subject stays its key. `told_by` is
+    the job that lists the same matter in the team's channel: what is only watched is left to it."""
 
     label: str
     metric: Column | None = None
@@ -120,6 +122,8 @@ class AlertRule(Entry):
     owner: str | None = None
     adverse: bool = True
     about: tuple[Column, ...] = ()
+    named: Column | None = None
+    told_by: str | None = None
 
     @field_validator("sources", "any_source")
     @classmethod
@@ -142,8 +146,10 @@ class AlertRule(Entry):
                 raise ValueError("days and money_metric belong to a metric's rule")
             if self.lookback_days != 1 and self.date is None:
                 raise ValueError("lookback_days needs the column that says the day")
-        elif self.where or self.money or self.date or self.because:
-            raise ValueError("where, money, date and because belong to a view's rule")
+        elif self.where or self.money or self.date or self.because or self.named:
+            raise ValueError("where, money, date, because and named belong to a view's rule")
+        if self.named is not None and self.dimension == "all":
+            raise ValueError("named needs a dimension")
         if self.minimum_money is not None and self.money is None and self.metric is None:
             raise ValueError("minimum_money needs money")
         return self
@@ -187,12 +193,11 @@ class AlertRule(Entry):
             yield from self.value.columns()
             if self.money is not None:
                 yield from self.money.columns()
-            if self.because is not None:
-                yield self.because
+            yield from (name for name in (self.because, self.named) if name is not None)
 
 
 def problems_of(rules: dict[str, AlertRule], thresholds: set[str], vendors: set[str], divisions: set[str],
-                owners: set[str]) -> list[str]:  # fmt: skip
+                owners: set[str], jobs: set[str]) -> list[str]:  # fmt: skip
     """What is wrong with the rules against the rest of the file, each named."""
     found = []
     for name, rule in rules.items():
@@ -208,4 +213,6 @@ def problems_of(rules: dict[str, AlertRule], thresholds: set[str], vendors: set[
             found.append(f"alert rule {name}: there is no division {rule.division!r}")
         if rule.owner is not None and rule.owner not in owners:
             found.append(f"alert rule {name}: there is no bot {rule.owner!r}")
+        if rule.told_by is not None and rule.told_by not in jobs:
+            found.append(f"alert rule {name}: there is no job {rule.told_by!r}")
     return found

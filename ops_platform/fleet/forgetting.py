@@ -33,6 +33,8 @@ where old.started_at < %(before)s and exists (
     where newer.vendor = old.vendor and newer.stream = old.stream and newer.status = 'succeeded' and newer.id > old.id
 )
 """
+# A record set aside that has since come in, or been overtaken, has nothing left to say; what waits stays.
+_QUARANTINE = "delete from ops.quarantine where resolved_at < %(before)s"
 _RECEIPTS = """
 delete from ops.receipts as old
 where old.started_at < %(before)s and exists (
@@ -52,6 +54,7 @@ def forget_traces(connection: psycopg.Connection[Any], retention: Retention, now
         ("service_observations", _OBSERVATIONS, retention.observations),
         ("expected_ticks", _TICKS, retention.observations),
         ("sync_runs", _SYNCS, retention.syncs),
+        ("quarantine", _QUARANTINE, retention.syncs),
         ("receipts", _RECEIPTS, retention.receipts),
         ("work_deliveries", _DELIVERIES, retention.observations),
     ):

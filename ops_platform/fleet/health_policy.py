@@ -15,7 +15,8 @@ from ops_platform.fleet.entries import Entry, Exact
 
 class Retention(Entry):
     """How many days each is kept. `runs`: Dagster's runs with their events and logs; the newest of each job stays in
-    any case. `health`: every score; after it one a day. `syncs`: receipts of syncs, the newest of each stream stays."""
+    any case. `health`: every score; after it one a day. `syncs`: receipts of syncs, the newest of each stream
+    stays, and settled records of quarantine."""
 
     runs: int = Field(default=60, ge=7)
     health: int = Field(default=90, ge=7)

@@ -123,8 +123,9 @@ class Fleet(_Entry):
                 if entry.bot not in self.bots
             ]
         problems += problems_of(
-            self.alert_rules, set(self.thresholds), set(self.sources), set(self.divisions), set(self.bots)
-        )
+            self.alert_rules, set(self.thresholds), set(self.sources), set(self.divisions), set(self.bots),
+            set(self.jobs),
+        )  # fmt: skip
         problems += problems_of_reports(
             self.jobs.items(), set(self.thresholds), set(self.sources), set(self.divisions)
         )  # fmt: skip

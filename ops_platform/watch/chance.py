@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ops_platform.watch.baseline import Floats
 
-DEVIATIONS = 3.0  # a side: once in two years
+DEVIATIONS = 3.65  # a side: once in twenty years
 USUAL_DAYS = 91
 _FEWEST_DAYS = 28
 _TOGETHER = 3  # days that are also taken together, as the expected range takes them

@@ -1,10 +1,11 @@
 """The expected range of every series on every day, from the days before it.
 
 For each series and day the baseline with the smallest trailing error is chosen (flat, same weekday, day of month, both;
-each on a level of one, seven or 28 days), holidays and promotions are added as effects, and the range is a multiple of
-the trailing conformal tail of its own residuals, the day itself left out. Three votes must agree that a day is inside:
-against the chosen baseline, against the plain level, and three days together. A day found outside enters the history of
-later days at the edge of its range: an incident must not become the rule by which the next one is judged.
+each on a level of one, seven or 28 days), holidays and promotions are added as effects, and the range reaches as far as
+the trailing tail of its own residuals decays until it comes once in `SELDOM_YEARS`, the day itself left out. Three
+votes must agree that a day is inside: against the chosen baseline, against the plain level, and three days together. A
+day found outside enters the history of later days at the edge of its range: an incident must not become the rule by
+which the next one is judged.
 
 Belongs here: scales, choice, residuals, ranges, all in one pass over `[series, day]`. Does not belong here:
 candidates (`baseline.py`), minimum effects, persistence and words (`judge.py`). Imports numpy: import this module
@@ -13,7 +14,6 @@ inside functions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -33,8 +33,11 @@ TAIL_DAYS = 365
 ERROR_DAYS = 63  # two months, so that a monthly spike has shown itself
 TAIL = 0.985  # of the residuals of a year, on each side
 TAIL_MULTIPLE = 1.4
-_DECAYING = 0.05  # the share of residuals from which on a tail is taken to decay exponentially
-_HALVINGS = math.log2(_DECAYING * 2 * TAIL_DAYS)  # of it, until a residual is as large once in two years
+SELDOM_YEARS = 20  # a side: a hundred metrics with their parts are looked at every day
+_DECAYING = 0.05  # the share of residuals, a side, from which on a tail is taken to decay exponentially
+_SELDOM = _DECAYING * SELDOM_YEARS * TAIL_DAYS  # one in so many of those beyond its edge
+_MOST_EXCESSES = int(2 * _DECAYING * (TAIL_DAYS + 1)) + 2  # of both sides together, and one over
+_DRAWN_IN = 4.0  # medians beyond the edge, at which what lies farther out is counted: an incident is no tail
 OTHER_VOTES = 1.0  # reach of the two other votes, in the first one's
 FEWEST_RESIDUALS = 28
 _FEWEST_ERRORS = 14
@@ -75,14 +78,16 @@ class Expectations:
 
 def expect(
     values: Floats, days: Sequence[date], *, offsets: Floats, weights: Floats | None = None,
-    labels: Sequence[str] | None = None, states: NDArray[np.bool_] | None = None,
+    labels: Sequence[str] | None = None, states: NDArray[np.bool_] | None = None, usual: Floats | None = None,
 ) -> Expectations:  # fmt: skip
     """The expected range of `values[series, day]`, `days` being consecutive.
 
     `offsets[series]` is the size below which differences do not matter: above it the scale is that of shares, as
     volumes need; NaN keeps the plain scale, as rates need. `weights[series, day]` (optional) is what a day's value
     rests on, as the denominator of a rate: a day on few is given a wider range. `labels[day]` names holidays and
-    promotions; they say nothing of `states[series]`, which a day takes over from the day before."""
+    promotions; they say nothing of `states[series]`, which a day takes over from the day before. `usual[series]` is the
+    share of days on which nothing had happened (1 where left out): the rest of the residuals, the largest, set no
+    range."""
     places = baseline.month_day_places(days)
     marks = list(labels) if labels is not None else [""] * len(days)
     parts = [
@@ -91,6 +96,7 @@ def expect(
             None if weights is None else weights[start : start + _CHUNK], places, marks,
             np.zeros(len(values[start : start + _CHUNK]), dtype=bool) if states is None
             else states[start : start + _CHUNK],
+            np.ones(len(values[start : start + _CHUNK])) if usual is None else usual[start : start + _CHUNK],
         )
         for start in range(0, len(values), _CHUNK)
     ]  # fmt: skip
@@ -115,7 +121,7 @@ def from_scale(scaled: Floats, offsets: Floats) -> Floats:
 
 def _expect(
     values: Floats, days: Sequence[date], offsets: Floats, weights: Floats | None, places: Ints, labels: list[str],
-    states: NDArray[np.bool_],
+    states: NDArray[np.bool_], usual: Floats,
 ) -> Expectations:  # fmt: skip
     scaled = to_scale(values, offsets)
     steadiness = _steadiness(weights, values.shape)
@@ -139,9 +145,9 @@ def _expect(
         together = _mean_of_last(away, _TOGETHER)
         # What was outside in the first pass counts as standing at the edge at the most: see the module's head.
         seen = _no_farther(away, clipped)
-        low, high, count = _tail(seen, grown, anchors)
-        low3, high3, _ = _tail(_mean_of_last(seen, _TOGETHER), grown, anchors)
-        low_plain, high_plain, _ = _tail(_no_farther(away_plain, clipped), grown, anchors)
+        low, high, edges, count = _tail(seen, grown, anchors, usual)
+        low3, high3, *_ = _tail(_mean_of_last(seen, _TOGETHER), grown, anchors, usual)
+        low_plain, high_plain, *_ = _tail(_no_farther(away_plain, clipped), grown, anchors, usual)
         # Days together: how far today may be, given the days before; never nearer than half an ordinary tail.
         others = together * _TOGETHER - away
         half_low, half_high = low / (2 * TAIL_MULTIPLE), high / (2 * TAIL_MULTIPLE)
@@ -162,9 +168,8 @@ def _expect(
         outside = known & ((scaled - expected > top) | (scaled - expected < bottom))
         edge = np.clip(scaled, expected + bottom, expected + top)
         history, ordinary = np.where(outside, edge, scaled), ordinary & ~outside
-        # At the edge of the tail itself, not of its multiple: else every incident would widen the next range.
-        tail_edge = np.where(scaled > expected, high, low) * (1.1 / TAIL_MULTIPLE)
-        clipped = np.where(outside, tail_edge, np.nan)
+        # At the edge of the tail itself, not of its reach: else every incident would widen the next range.
+        clipped = np.where(outside, np.where(scaled > expected, edges[1], edges[0]) * 1.1, np.nan)
     return Expectations(
         expected=from_scale(np.where(known, expected, np.nan), offsets),
         low=from_scale(np.where(known, expected + bottom, np.nan), offsets),
@@ -207,6 +212,9 @@ def _calendar(scaled: Floats, labels: list[str], places: Ints) -> tuple[Floats, 
     away = scaled - (baseline.level(scaled, baseline.LONG_DAYS) + np.nan_to_num(baseline.weekday_effect(scaled)))
     away = away - np.nan_to_num(baseline.month_day_effect(away, places))
     own, known = baseline.calendar_effect(away, baseline.calendar_places(labels))
+    # What one earlier day of the label stood away by chance is no effect of it.
+    chance = (2 * np.nan_to_num(baseline.level(np.abs(away), baseline.LONG_DAYS))) ** 2 / np.maximum(known, 1)
+    own = np.where(own == 0, 0.0, own**3 / np.maximum(own**2 + chance, np.finfo(float).tiny))
     kinds = [label.partition(":")[0] for label in labels]
     pooled, _ = baseline.calendar_effect(away, baseline.calendar_places(kinds))
     marked = np.array([bool(label) for label in labels])[None, :]
@@ -278,47 +286,79 @@ def _anchors(days: Sequence[date], every: int) -> Ints:
     return np.array(found, dtype=np.int64)
 
 
-def _tail(away: Floats, grown: NDArray[np.bool_], anchors: Ints) -> tuple[Floats, Floats, Ints]:
-    """(lowest, highest, known) residual that is ordinary at each day: the multiple of the tail of the year before.
+def _farther(beyond: Floats, median: Floats) -> Floats:
+    """How far beyond the edge of a tail the residual lies that comes so seldom: an exponential tail's, foretold from
+    the excesses that are known (positive in `beyond`, `median` of them), farther the fewer they are.
 
-    Residuals of a series' first weeks, before weekdays were known, count only until there are enough later ones."""
+    Of `n` excesses with mean `m` the next is beyond `m * n * (s ** (1 / n) - 1)` once in `s` (the predictive
+    distribution of the exponential)."""
+    there = beyond > 0
+    number = np.maximum(np.sum(there, axis=-1), 2)
+    drawn = np.minimum(np.where(there, beyond, 0.0), _DRAWN_IN * median[..., None])
+    mean = np.sum(drawn, axis=-1) / number / (1 - 0.5**_DRAWN_IN)
+    return mean * number * (_SELDOM ** (1 / number) - 1)
+
+
+def _tail(
+    away: Floats, grown: NDArray[np.bool_], anchors: Ints, usual: Floats
+) -> tuple[Floats, Floats, tuple[Floats, Floats], Ints]:
+    """(lowest, highest) residual that is ordinary at each day, from the tails of the year before; where those tails
+    begin, as (lowest, highest); how many residuals are known.
+
+    Residuals of a series' first weeks, before weekdays were known, count only until there are enough later ones; of
+    those beyond the `usual` share none does."""
     turns = np.unique(anchors[anchors >= 0])
     if len(turns) == 0:
         nothing = np.full(away.shape, np.nan)
-        return nothing, nothing, np.zeros(away.shape, dtype=np.int64)
+        return nothing, nothing, (nothing, nothing), np.zeros(away.shape, dtype=np.int64)
     windows = baseline.before(away, TAIL_DAYS)[:, turns]
     later = baseline.before(np.where(grown, away, np.nan), TAIL_DAYS)[:, turns]
     enough = np.sum(~np.isnan(later), axis=-1, keepdims=True) >= FEWEST_RESIDUALS
     windows = np.where(enough, later, windows)
+    size = np.sort(np.abs(windows), axis=-1)
+    if (usual < 1).any():
+        last = np.ceil(np.sum(~np.isnan(size), axis=-1) * usual[:, None]).astype(np.int64) - 1
+        windows = np.where(
+            np.abs(windows) > np.take_along_axis(size, np.maximum(last, 0)[..., None], -1), np.nan, windows
+        )
+        size = np.sort(np.abs(windows), axis=-1)
     ordered = np.sort(windows, axis=-1)
     count = np.sum(~np.isnan(ordered), axis=-1)
-    size = np.sort(np.abs(windows), axis=-1)
 
     def ranked(values: Floats, share: float) -> Floats:
         """The conformal quantile: the smallest that as many of count + 1 do not exceed."""
         place = np.clip(np.ceil((count + 1) * share).astype(np.int64) - 1, 0, np.maximum(count - 1, 0))
         return np.take_along_axis(values, place[..., None], -1)[..., 0]
 
+    def largest_of(values: Floats) -> Floats:
+        places = np.maximum(count[..., None] - 1 - np.arange(_MOST_EXCESSES), 0)
+        return np.take_along_axis(values, places, -1)
+
     either = ranked(size, 2 * TAIL - 1)
     high, low = ranked(ordered, TAIL), ranked(ordered, 1 - TAIL)
     sided = count >= _ENOUGH_FOR_A_SIDE
-    high = np.where(sided, np.maximum(high, either / 2), either) * TAIL_MULTIPLE
-    low = np.where(sided, np.minimum(low, -either / 2), -either) * TAIL_MULTIPLE
-    # A heavy tail reaches farther than a multiple of its edge: as far as it decays until it comes so seldom.
+    high_edge = np.where(sided, np.maximum(high, either / 2), either)
+    low_edge = np.where(sided, np.minimum(low, -either / 2), -either)
+    # A tail reaches farther than a multiple of its edge: as far as it decays until it comes so seldom.
     near, far = ranked(ordered, 1 - _DECAYING), ranked(ordered, 1 - _DECAYING / 2)
-    high = np.where(sided, np.maximum(high, near + (far - near) * _HALVINGS), high)
-    near, far = ranked(ordered, _DECAYING), ranked(ordered, _DECAYING / 2)
-    low = np.where(sided, np.minimum(low, near + (far - near) * _HALVINGS), low)
+    high_seldom = near + _farther(largest_of(ordered) - near[..., None], far - near)
+    near, far = -ranked(ordered, _DECAYING), -ranked(ordered, _DECAYING / 2)
+    low_seldom = near + _farther(-ordered[..., :_MOST_EXCESSES] - near[..., None], far - near)
+    near, far = ranked(size, 1 - 2 * _DECAYING), ranked(size, 1 - _DECAYING)
+    either_seldom = near + _farther(largest_of(size) - near[..., None], far - near)
+    high = np.maximum(high_edge * TAIL_MULTIPLE, np.where(sided, high_seldom, either_seldom))
+    low = np.minimum(low_edge * TAIL_MULTIPLE, -np.where(sided, low_seldom, either_seldom))
     # Mostly still, now and then a jump: only a larger jump than the year's largest is out of the ordinary.
     still = ranked(size, 0.9) == 0
     largest = ranked(size, 1.0)
     high = np.where(still, np.maximum(high / TAIL_MULTIPLE, largest), high)
     low = np.where(still, np.minimum(low / TAIL_MULTIPLE, -largest), low)
+    high_edge = np.where(still, high / TAIL_MULTIPLE, high_edge)
+    low_edge = np.where(still, low / TAIL_MULTIPLE, low_edge)
     at = np.searchsorted(turns, np.maximum(anchors, 0))
     at = np.minimum(at, len(turns) - 1)
     inside = (anchors >= 0)[None, :]
-    return (
-        np.where(inside, low[:, at], np.nan),
-        np.where(inside, high[:, at], np.nan),
-        np.where(inside, count[:, at], 0),
+    low, high, low_edge, high_edge = (
+        np.where(inside, each[:, at], np.nan) for each in (low, high, low_edge, high_edge)
     )
+    return low, high, (low_edge, high_edge), np.where(inside, count[:, at], 0)

@@ -55,6 +55,7 @@ def judge(panel: Panel) -> Judged:
     found = expect(
         panel.values, panel.days, offsets=offsets, weights=np.where(rates, panel.weights, np.nan), labels=panel.labels,
         states=np.array([metric.kind != "flow" for metric in metrics], dtype=bool),
+        usual=np.array([metric.usual_share for metric in metrics]),
     )  # fmt: skip
     least = np.array([float(metric.minimum_effect or 0) for metric in metrics])[:, None]
     # Where nothing ever moved the range is a point; a hair's breadth of it is not a breach.

@@ -1,5 +1,8 @@
 """Lasting changes of level, found at night: from then on the days before are read as if at the new level.
 
+Only of what scatters about a level: flows that move from day to day. A state takes its level from the day before, and
+a jump is how it moves: read through shifts its jumps would be gone from what it is held against.
+
 Belongs here: finding shifts in one series (change points by PELT, package `ruptures`) and reading history through them.
 Does not belong here: when it is done (`tick.py`) and where they are kept (`store.py`). Imports numpy: import this
 module inside functions.
@@ -43,6 +46,8 @@ def find_shifts(panel: Panel) -> list[LevelShift]:
     found = []
     for row, key in enumerate(panel.keys):
         metric = panel.metrics[key.metric_id]
+        if metric.kind != "flow":
+            continue
         offsets = np.array([metric.offset])
         values = panel.values[row : row + 1, -LOOK_BACK_DAYS:]
         place = newest_shift(to_scale(values, offsets)[0], [day.weekday() for day in panel.days[-LOOK_BACK_DAYS:]])
@@ -74,9 +79,7 @@ def newest_shift(scaled: Floats, weekdays: Sequence[int]) -> int | None:
             away[here] -= np.median((away - week)[here])
     steps = np.abs(np.diff(away))
     noise = float(np.median(steps)) / 0.954  # the median step of white noise in its deviations
-    if noise == 0:
-        noise = float(np.mean(steps))
-    if noise == 0:
+    if noise == 0:  # it stands still on most days
         return None
     # A few days far out are an incident, not a level.
     flat = np.clip(away, level - 1e6, level + 1e6)

@@ -49,7 +49,8 @@ class Persistence:
 
 @dataclass(frozen=True, slots=True)
 class WatchedMetric:
-    """What judging needs to know of a metric, as `metrics.dim_metric` has it."""
+    """What judging needs to know of a metric, as `metrics.dim_metric` has it. `usual_share` is the share of days on
+    which nothing had happened: less than 1 where incidents come back so often that they would set the range."""
 
     id: str
     label: str
@@ -63,6 +64,7 @@ class WatchedMetric:
     division: str | None = None
     owner: str | None = None
     sources: tuple[str, ...] = ()
+    usual_share: float = 1.0
 
     @property
     def offset(self) -> float:

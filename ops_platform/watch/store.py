@@ -29,7 +29,8 @@ _RECENT_DAYS = 90
 
 _METRICS = """
     select metric_id, label, unit, direction, aggregation, kind, minimum_effect, currency, division, owner, sources,
-           to_jsonb(definition) ->> 'persistence' as persistence
+           to_jsonb(definition) ->> 'persistence' as persistence,
+           coalesce((to_jsonb(definition) ->> 'usual_share')::float8, 1) as usual_share
     from metrics.dim_metric as definition
     where coalesce((to_jsonb(definition) ->> 'is_watched')::boolean, true)
       and (%(metrics)s::text[] is null or metric_id = any(%(metrics)s))
@@ -115,7 +116,7 @@ def metrics_watched(connection: psycopg.Connection[Any], names: Sequence[str] | 
             id=row["metric_id"], label=row["label"], unit=row["unit"], direction=row["direction"],
             aggregation=row["aggregation"], kind=row["kind"], minimum_effect=row["minimum_effect"],
             persistence=Persistence.parse(row["persistence"]), currency=row["currency"], division=row["division"],
-            owner=row["owner"], sources=tuple(row["sources"] or ()),
+            owner=row["owner"], sources=tuple(row["sources"] or ()), usual_share=row["usual_share"],
         )
         for row in _rows(connection, _METRICS, {"metrics": list(names) if names is not None else None})
     ]  # fmt: skip

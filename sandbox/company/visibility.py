@@ -152,7 +152,7 @@ def _where(incident: Incident) -> tuple[tuple[str, ...], tuple[str, ...], date]:
         case "app_login_outage":
             return ("metric:sessions", "metric:app_tickets_opened", "metric:active_users_daily"), _APP, start
         case "app_orphans":
-            return ("threshold:app_users_unknown",), (), start
+            return ("threshold:app_users_unknown",), ("app_users_unknown_to_shop",), start
         case "crm_wrong_amount" | "crm_missing_deal":
             finding = "other_amount" if incident.kind == "crm_wrong_amount" else "no_deal"
             return (f"threshold:invoice_deal_differences:finding:{finding}",), _DEALS, start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from ops_platform.alerts.announcement import Announcement, Composed
 from ops_platform.alerts.cycle import handle
 from ops_platform.alerts.grouping import Relations
-from ops_platform.alerts.signal import Signal
+from ops_platform.alerts.signal import Severity, Signal, Subject, SubjectKind
 from ops_platform.watch.tree import MetricTree
 from tests.alerts.scenes import (
     CHANNELS,
@@ -202,6 +203,17 @@ def test_a_part_alone_is_told_only_when_it_is_far_out_or_its_whole_is_out(desk: 
     joined = turn(desk, part("orders", 1, "1.3"), signal("orders", day=1), at=1)
     assert kinds(joined) == ["opened"]
     assert joined.told[0].announcement.channel_key == "alerts"
+
+
+def test_what_a_job_lists_is_told_by_the_alert_only_when_it_is_more_than_watched(desk: Any) -> None:
+    rule = next(name for name, rule in fleet().alert_rules.items() if rule.told_by is not None)
+
+    def found(severity: Severity, day: int) -> Signal:
+        return replace(signal(rule, day=day), severity=severity, subject=Subject(SubjectKind.THRESHOLD, rule))
+
+    left = turn(desk, found(Severity.WATCH, 0))
+    assert (kinds(left), [held.why for held in left.held]) == ([], ["job"])
+    assert kinds(turn(desk, found(Severity.ALERT, 1), at=1)) == ["opened"]
 
 
 def test_what_joins_is_told_in_the_thread_and_the_head_may_sink(desk: Any) -> None:

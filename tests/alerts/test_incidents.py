@@ -38,9 +38,10 @@ def test_planted_incidents_are_found_and_little_else(seed: int, tmp_path: Path) 
     assert report["must_show"] >= 50
     assert report["recall"] >= 0.95, report["missed"]
     assert report["prompt"] >= 0.95 * report["must_be_prompt"], report["slow"]
-    # Of a metric with all its parts that are told. Some metrics have more than one in a year, and are named.
-    assert report["false_alerts"] <= 1, report["above_one"]
-    assert len(report["above_one"]) <= report["metrics"] / 4, report["above_one"]
+    # Of a metric with all its parts that are told. With one in ten years a metric, chance gives two of a hundred and
+    # twenty a second one within two years.
+    assert report["false_alerts"] <= 0.15, report["above_one"]
+    assert len(report["above_one"]) <= 3, report["above_one"]
 
 
 @pytest.mark.slow

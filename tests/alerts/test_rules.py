@@ -123,6 +123,17 @@ def test_each_row_of_a_mart_is_a_subject_with_its_grade(look: Callable[..., dict
     assert found["threshold:stock:sku:E-5"].found is Finding.CLEAR
 
 
+def test_a_subject_is_called_by_its_name_and_stays_its_key(look: Callable[..., dict[str, Signal]]) -> None:
+    found = look(stock={**STOCK, "named": "reason"})
+    assert found["threshold:stock:sku:A-1"].label == "Stock of days_of_supply"
+
+
+def test_what_leaves_its_watching_to_a_job_names_one_there_is(tmp_path: Path) -> None:
+    assert fleet_of(tmp_path, stock={**STOCK, "told_by": "competitor_watch"}).alert_rules["stock"].told_by
+    with pytest.raises(ConfigurationError, match="alert rule stock: there is no job 'nobody'"):
+        fleet_of(tmp_path, stock={**STOCK, "told_by": "nobody"})
+
+
 def test_a_rule_over_all_rows_counts_them(look: Callable[..., dict[str, Signal]], filled: Any) -> None:
     three = look(late=LATE)["threshold:late:all:all"]
     assert (three.found, three.severity, three.value, three.effect_money) == (

@@ -165,6 +165,12 @@ def test_traces_of_the_platform(warehouse: Connect) -> None:
                 "insert into ops.sync_runs (vendor, stream, status, started_at) values ('v', %s, %s, %s)",
                 (stream, status, NOW - days * DAY),
             )
+        for record, settled in (("settled long ago", 500), ("settled lately", 5), ("waits", None)):
+            connection.execute(
+                "insert into ops.quarantine (vendor, stream, record_id, reason, detail, raw, raw_hash, first_seen_at,"
+                " last_seen_at, resolved_at) values ('v', 'a', %s, 'r', 'd', '{}', '', %s, %s, %s)",
+                (record, NOW - 600 * DAY, NOW - 600 * DAY, None if settled is None else NOW - settled * DAY),
+            )
         for delivery, state, days in (("old", "processed", 50), ("waits", "received", 50), ("new", "processed", 5)):
             connection.execute(
                 "insert into ops.work_deliveries (delivery_id, event, payload, payload_hash, received_at, state,"
@@ -174,12 +180,14 @@ def test_traces_of_the_platform(warehouse: Connect) -> None:
         gone = forget_traces(connection, retention, NOW)
         deliveries = connection.execute("select delivery_id from ops.work_deliveries order by 1").fetchall()
         assert deliveries == [("new",), ("waits",)]
+        set_aside = connection.execute("select record_id from ops.quarantine order by 1").fetchall()
+        assert set_aside == [("settled lately",), ("waits",)]
         left = [score.at for score in newest(connection, NOW, 10)]
         jobs = connection.execute("select job, count(*) from ops.receipts group by 1 order by 1").fetchall()
         syncs = connection.execute("select stream, count(*) from ops.sync_runs group by 1 order by 1").fetchall()
     assert gone == {
         "fleet_health": 1, "service_observations": 1, "expected_ticks": 1, "sync_runs": 2, "receipts": 2,
-        "work_deliveries": 1,
+        "work_deliveries": 1, "quarantine": 1,
     }  # fmt: skip
     assert left == [scores[4], scores[3], scores[2], scores[1]]
     assert jobs == [("daily", 1), ("rare", 1)] and syncs == [("a", 1), ("b", 1)]

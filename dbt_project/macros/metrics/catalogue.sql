@@ -26,6 +26,7 @@
                         'true' if metric.get('in_pulse') else 'false',
                         sql_text(watch.get('persistence') or ''),
                         'true' if watch.get('judged', true) else 'false',
+                        sql_number(watch.get('usual')),
                     ] | join(', ') ~ ")"
                 ) -%}
             {%- endif -%}

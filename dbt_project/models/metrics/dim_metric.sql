@@ -7,12 +7,13 @@
 ) }}
 
 {#- dbt parses the model before the catalogue is at hand; a row without an id keeps the statement whole. -#}
-{%- set nothing = "('', '', '', '', '', '', '', 0, 0, '', '', '{}'::text[], '{}'::text[], false, '', false)" %}
+{%- set nothing =
+    "('', '', '', '', '', '', '', 0, 0, '', '', '{}'::text[], '{}'::text[], false, '', false, null::numeric)" %}
 {%- set rows = metric_catalogue_rows() or [nothing] %}
 
 with catalogue (
     metric_id, label, description, unit, direction, aggregation, kind, target, minimum_effect, owner, division,
-    sources, required_sources, in_pulse, persistence, is_watched
+    sources, required_sources, in_pulse, persistence, is_watched, usual_share
 ) as (
     values
     {{ rows | join(',\n    ') }}
@@ -35,6 +36,7 @@ select
     catalogue.kind,
     catalogue.required_sources,
     nullif(catalogue.persistence, '') as persistence,
-    catalogue.is_watched
+    catalogue.is_watched,
+    catalogue.usual_share
 from catalogue
 where catalogue.metric_id <> ''
