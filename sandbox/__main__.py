@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--state", type=Path, required=True, help="directory of the ledger and keys; survives restarts")
     add("--profile", choices=PROFILES, default="generous", help="the vendors' rate limits (default generous)")
     add("--netsuite-key", choices=("rsa", "ec"), default="rsa", help="kind of key to make when there is none")
+    add("--warm", action="store_true", help="once ready, make at once what is otherwise made when first asked for")
     add("--parent-pid", type=int, help="end when this process ends")
     return parser
 

@@ -16,7 +16,8 @@ PROFILES = ("generous", "standard", "restricted")
 class Options:
     """`orders` is a CSV of order lines that replaces the generated company. `profile` sets the vendors' rate
     limits: `generous` hardly any, `standard` as a normal account has them, `restricted` also Slack's limits
-    for distributed apps outside its Marketplace. `parent_pid` ends the sandbox when that process ends."""
+    for distributed apps outside its Marketplace. `parent_pid` ends the sandbox when that process ends. `warm` has it
+    make what it would otherwise make when somebody first asks."""
 
     seed: int
     clock: datetime
@@ -28,3 +29,4 @@ class Options:
     ticking: bool = False
     parent_pid: int | None = None
     netsuite_key: str = "rsa"
+    warm: bool = False

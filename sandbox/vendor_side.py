@@ -56,6 +56,9 @@ class Side:
     def at(self, url: str) -> None:
         """The address of the sandbox, once it listens."""
 
+    def warm(self) -> None:
+        """Make what the first request would wait for. Called from a thread of its own."""
+
     def load(self, company: Company) -> None:
         """Serve another company (the clock moved); what clients wrote stays."""
 

@@ -14,11 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import ProxyHandler, build_opener
 
 import click
@@ -26,6 +30,9 @@ import click
 from ops_platform.commands.terminal import Steps
 from ops_platform.failures import ConfigurationError, OpsError
 from ops_platform.settings import PROJECT_ROOT, get_settings, reset_settings
+
+if TYPE_CHECKING:
+    from dagster import Definitions
 
 COMPANY_CLOCK = "2026-11-20T06:00:00-05:00"
 # After the pulse, on the same figures: the day in review, and the pack of the month that ended, put up for review.
@@ -85,7 +92,7 @@ def sandbox(scenario: Scenario) -> Iterator[str]:
         port_file = Path(scratch) / "port"
         command = [
             sys.executable, "-m", "sandbox", "--port", "0", "--port-file", str(port_file), "--seed", str(SEED),
-            "--clock", scenario.clock, "--state", str(state), "--parent-pid", str(os.getpid()),
+            "--clock", scenario.clock, "--state", str(state), "--parent-pid", str(os.getpid()), "--warm",
         ]  # fmt: skip
         if scenario.orders is not None:
             command += ["--orders", str(scenario.orders)]
@@ -158,29 +165,51 @@ def demo(orders: Path | None, *, pulse_only: bool = False, as_json: bool) -> int
 
     base = get_settings().ops_home
     scenario = scenario_for(orders, base)
-    with progress.listening(steps.detail):
+    # The company is made up in a process of its own, which takes some seconds: meanwhile the database starts here and
+    # the platform's own modules are read. Neither asks for a setting of the sandbox's.
+    with progress.listening(steps.detail), ThreadPoolExecutor(2, "ahead") as ahead:
         with steps.step("sandbox: the vendors' side on loopback"):
+            started = ahead.submit(_start_database, scenario.home)
+            ahead.submit(import_module, "ops_platform.build")
             running = sandbox(scenario)
             url = running.__enter__()
         try:
             point_settings_at(url, scenario)
             from ops_platform.commands.prepare import prepare
-
-            with steps.step("database: embedded PostgreSQL" if not os.environ["OPS_DATABASE_URL"] else "database"):
-                prepare()
-                _refuse_a_real_warehouse()
             from ops_platform.commands.runs import run_job
 
+            definitions = ahead.submit(_definitions)
+            with steps.step("database: embedded PostgreSQL" if not os.environ["OPS_DATABASE_URL"] else "database"):
+                started.result()
+                prepare()
+                _refuse_a_real_warehouse()
             before = len(_posts(url))
             with steps.step("job ops_pulse: sync → dbt → evidence → pulse → Slack"):
-                outcome = run_job("ops_pulse")
+                outcome = run_job("ops_pulse", definitions=definitions.result())
             failures = outcome.failures
             for name in () if pulse_only else ALSO_MADE:
                 with steps.step(f"job {name}: {ALSO_MADE[name]}"):
-                    failures += run_job(name, collects=False).failures
+                    failures += run_job(name, collects=False, definitions=definitions.result()).failures
             return _show(scenario, url, outcome.run_id, failures, outcome.failed_checks, began, before, as_json=as_json)
         finally:
             running.__exit__(None, None, None)
+
+
+def _start_database(home: Path) -> None:
+    """The embedded server of the demo, unless another was named for it. Raises `ConfigurationError` as it does."""
+    if not os.environ.get("OPS_DATABASE_URL"):
+        from ops_platform.database.server import running_server
+
+        running_server(home)
+
+
+def _definitions() -> Definitions:
+    """What Dagster runs, made once for all jobs of the demo."""
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    warnings.filterwarnings("ignore", module="dagster.*")
+    from ops_platform.build import build_definitions
+
+    return build_definitions()
 
 
 def _refuse_a_real_warehouse() -> None:

@@ -89,6 +89,14 @@ def project_digest() -> str:
     return digest.hexdigest()
 
 
+def prepared_manifest(digest: str | None = None) -> Path | None:
+    """`target/manifest.json` where it is that of the project's files as they are; else None. `digest` is their digest,
+    where it is known."""
+    if not (MANIFEST.exists() and _STAMP.exists()):
+        return None
+    return MANIFEST if _STAMP.read_text(encoding="utf-8") == (digest or project_digest()) else None
+
+
 def prepare_manifest() -> Path:
     """Bring `target/manifest.json` up to date with the project's files and return its path.
 
@@ -101,7 +109,7 @@ def prepare_manifest() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_metric_union()
         wanted = project_digest()
-        if MANIFEST.exists() and _STAMP.exists() and _STAMP.read_text(encoding="utf-8") == wanted:
+        if prepared_manifest(wanted) is not None:
             return MANIFEST
         _STAMP.unlink(missing_ok=True)
         done = subprocess.run(

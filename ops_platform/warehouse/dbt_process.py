@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops_platform.warehouse.dbt import DBT_PROJECT, TARGET, no_server
+from ops_platform.warehouse.dbt import DBT_PROJECT, TARGET, no_server, prepared_manifest
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -72,6 +74,7 @@ def run(manifest: Manifest | None, arguments: Sequence[str]) -> Any:
 
     keep_connections()
     drop_unheard_events()
+    know_columns_once()
     know_who_asks()
     # What was read stays until the process ends: looking through it for garbage finds none.
     gc.collect()
@@ -83,7 +86,8 @@ def run(manifest: Manifest | None, arguments: Sequence[str]) -> Any:
 
 
 def drop_unheard_events() -> None:
-    """Debugging events go no further when nobody listens to them: dbt makes a message of each before it looks."""
+    """Debugging events go no further when nobody listens to them, and none is made a message of before somebody looks
+    into it."""
     from dbt_common.events import event_manager_client
     from dbt_common.events.base_types import BaseEvent, EventLevel
     from dbt_common.events.event_manager import EventManager
@@ -103,6 +107,63 @@ def drop_unheard_events() -> None:
                 super().fire_event(e, level, node, force_warn_or_error_handling)
 
     event_manager_client.ctx_set_event_manager(AttentiveEventManager())
+    _messages_when_asked_for(BaseEvent)
+
+
+def _messages_when_asked_for(base: Any) -> None:
+    make = base.__init__
+    if getattr(make, "when_asked_for", False):
+        return
+
+    def keep(self: Any, *given: Any, **named: Any) -> None:
+        object.__setattr__(self, "_given", (given, named))
+
+    def message_of(self: Any, name: str) -> Any:  # asked only for what an event does not have
+        if name == "_given":
+            raise AttributeError(name)
+        if name == "pb_msg":
+            given, named = self._given
+            make(self, *given, **named)
+            return object.__getattribute__(self, "pb_msg")
+        return getattr(self.pb_msg, name)
+
+    def change(self: Any, name: str, value: Any) -> None:
+        if name == "pb_msg":
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.pb_msg, name, value)
+
+    keep.when_asked_for = True  # type: ignore[attr-defined]
+    base.__init__, base.__getattr__, base.__setattr__ = keep, message_of, change
+
+
+def know_columns_once() -> None:
+    """How the types of an answer's columns are found is set up once, and not for every answer: most of the cost of a
+    small one is a parser for dates that nobody sent."""
+    from dbt_common.clients import agate_helper
+
+    make = agate_helper.build_type_tester
+    if hasattr(make, "cache_info"):
+        return
+    known = lru_cache(maxsize=64)(make)
+
+    def of_columns(text_columns: Iterable[str], string_null_values: Iterable[str] | None = ("null", "")) -> Any:
+        return known(tuple(text_columns), None if string_null_values is None else tuple(string_null_values))
+
+    of_columns.cache_info = known.cache_info  # type: ignore[attr-defined]
+    agate_helper.build_type_tester = of_columns
+
+
+def leave_manifest_as_read(prepared: Path) -> None:
+    """At the end of a run dbt writes the whole manifest, as it was read; `prepared` is that already."""
+    from dbt.task import runnable
+
+    def take_over(manifest: Manifest, target_path: str, which: str | None = None) -> None:
+        written = Path(target_path) / "manifest.json"
+        if written.resolve() != Path(prepared).resolve():
+            shutil.copyfile(prepared, written)
+
+    runnable.write_manifest = take_over
 
 
 def know_who_asks() -> None:
@@ -170,6 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 2
         connect_to(manifest, os.environ["DBT_PG_DATABASE"])
+        if (prepared := prepared_manifest()) is not None:
+            leave_manifest_as_read(prepared)
     done = run(manifest, words)
     if done.exception is not None:
         print(done.exception, file=sys.stderr)

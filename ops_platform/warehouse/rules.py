@@ -160,14 +160,18 @@ def entry_problems(metric: dict[str, Any], streams: set[str], divisions: set[str
 
 
 def _watch_problems(watch: Any) -> list[str]:
-    """What is wrong with `watch`: `persistence: 2 of 3` or `judged: false`."""
+    """What is wrong with `watch`: `persistence: 2 of 3`, `judged: false` or `usual: 0.9`."""
     if watch is None:
         return []
     if not isinstance(watch, dict):
-        return ["watch is not a mapping (persistence, judged)"]
-    found = [f"watch.{key} is unknown (persistence, judged)" for key in watch if key not in ("persistence", "judged")]
+        return ["watch is not a mapping (persistence, judged, usual)"]
+    keys = ("persistence", "judged", "usual")
+    found = [f"watch.{key} is unknown ({', '.join(keys)})" for key in watch if key not in keys]
     if "judged" in watch and not isinstance(watch["judged"], bool):
         found.append("watch.judged is neither true nor false")
+    usual = watch.get("usual", 1)
+    if isinstance(usual, bool) or not isinstance(usual, int | float) or not 0.5 <= usual <= 1:
+        found.append(f"watch.usual is {usual!r}, not the share of usual days (0.5 to 1)")
     said = re.fullmatch(r"(\d+) of (\d+)", str(watch.get("persistence", "1 of 1")))
     if said is None or not 1 <= int(said[1]) <= int(said[2]) <= 31:
         found.append(f"watch.persistence is {watch['persistence']!r}, not as `2 of 3` (at most 31 days)")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -84,6 +84,10 @@ class NetSuiteSide(Side):
         self._company = company
         self._left.clear()
         self.database.load(company)
+
+    def warm(self) -> None:
+        """Build the books now."""
+        self.database.ready()
 
     def close(self) -> None:
         self.database.close()
@@ -358,26 +362,35 @@ def _paging(request: Request) -> tuple[int, int]:
 def _items(names: tuple[str, ...], kinds: tuple[str | None, ...], rows: Rows, drop: str) -> list[dict[str, Any]]:
     """Rows as SuiteQL gives them: values are strings, NULL columns are absent, bare dates have the user's
     format and no time."""
-    columns = [(name, kind in ("date", "datetime"), name != drop) for name, kind in zip(names, kinds, strict=True)]
-    shown: dict[Any, str | None] = {}
-    items = []
-    for row in rows:
-        item: dict[str, Any] = {"links": []}
-        for (name, dated, wanted), value in zip(columns, row, strict=True):
-            if value is None or not wanted:
-                continue
-            if type(value) is str:
-                item[name] = value
-            elif dated:
-                if value not in shown:
-                    shown[value] = to_char(value, "MM/DD/YYYY")
-                item[name] = shown[value]
-            elif type(value) is int:
-                item[name] = str(value)
-            else:
-                item[name] = as_text(value)
-        items.append(item)
-    return items
+    if not rows:
+        return []
+    kept = [index for index, name in enumerate(names) if name != drop]
+    # Column by column: a column is of few types, and its values repeat.
+    columns = list(zip(*rows, strict=True))
+    shown = [_shown(columns[index], kinds[index] in ("date", "datetime")) for index in kept]
+    wanted = [names[index] for index in kept]
+    if not wanted:
+        return [{"links": []} for _ in rows]
+    return [
+        {"links": [], **{name: text for name, text in zip(wanted, texts, strict=True) if text is not None}}
+        for texts in zip(*shown, strict=True)
+    ]
+
+
+def _shown(column: Sequence[Any], dated: bool) -> Sequence[str | None]:
+    """The values of one column as text, NULL as None."""
+    types = set(map(type, column))
+    if types <= {str, type(None)}:
+        return column
+    if types == {int} and not dated:
+        return list(map(str, column))
+    texts: dict[Any, str | None] = {}
+    for value in set(column):
+        if value is None or type(value) is str:
+            texts[value] = value
+        else:
+            texts[value] = to_char(value, "MM/DD/YYYY") if dated else as_text(value)
+    return [texts[value] for value in column]
 
 
 def _links(path: str, limit: int, offset: int, total: int, more: bool) -> list[dict[str, str]]:

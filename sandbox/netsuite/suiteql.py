@@ -15,7 +15,7 @@ import functools
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlglot
@@ -41,6 +41,9 @@ _TOKENS = re.compile(
     | [A-Za-z_][\w$\#]* | \d+(?:\.\d+)?(?:[eE][+-]?\d+)? | \s+ | .""",
     re.VERBOSE | re.DOTALL,
 )
+# The bound of a query that pages by key, and what stands in its place while all its pages are understood at once.
+_BOUND = re.compile(r"(\b[a-z_]+\.[a-z_]+ > )([1-9]\d{0,14})(?=\)|\s)")
+_ANY_BOUND = "987654321098765"
 # Functions kept from the parser, and names for which another function does the same.
 _OWN = frozenset(
     "TO_CHAR TO_DATE TO_TIMESTAMP TO_NUMBER TRUNC ADD_MONTHS LAST_DAY MONTHS_BETWEEN INITCAP LPAD RPAD "
@@ -82,6 +85,27 @@ def compile_query(text: str) -> Compiled:
     """The statement for a SuiteQL query. Raises `NetSuiteError` (400 INVALID_PARAMETER)."""
     if len(text) > MAX_QUERY:
         raise bad_query("The query is too long.")
+    found = _BOUND.findall(text)
+    if len(found) == 1:
+        page = _page_of(_BOUND.sub(rf"\g<1>{_ANY_BOUND}", text))
+        if page.keyset is not None and page.sql.count(_ANY_BOUND) == page.count_sql.count(_ANY_BOUND) == 1:
+            bound = found[0][1]
+            return replace(
+                page,
+                sql=page.sql.replace(_ANY_BOUND, bound),
+                count_sql=page.count_sql.replace(_ANY_BOUND, bound),
+                keyset=replace(page.keyset, bound=int(bound)),
+            )
+    return _understood(text)
+
+
+@functools.lru_cache(maxsize=128)
+def _page_of(text: str) -> Compiled:
+    """A query that pages by key, understood once for all its pages."""
+    return _understood(text)
+
+
+def _understood(text: str) -> Compiled:
     try:
         return _compiled(text)
     except RecursionError:

@@ -51,7 +51,7 @@ def two(context: OpExecutionContext) -> Iterator[Any]:
 def entries() -> list[EventLogEntry]:
     with DagsterInstance.ephemeral() as instance:
         result = materialize([two], instance=instance, raise_on_error=False)
-        return instance.all_logs(result.run_id)
+        return list(instance.all_logs(result.run_id))
 
 
 @pytest.fixture(scope="module")

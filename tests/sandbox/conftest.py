@@ -26,7 +26,7 @@ EARLY = "2024-12-05T06:00:00-05:00"
 
 
 def client(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, trust_env=False, timeout=60)
+    return httpx.Client(base_url=url, trust_env=False, verify=False, timeout=60)
 
 
 @dataclass

@@ -257,7 +257,7 @@ def test_days_are_as_long_as_the_clocks_say() -> None:
     assert hours(date(2026, 3, 8)) == 23 and hours(date(2026, 11, 1)) == 25 and hours(date(2026, 11, 19)) == 24
 
 
-@pytest.mark.parametrize("seed", [7, 1, 2])
+@pytest.mark.parametrize("seed", [7, 1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_present_has_late_orders_of_every_age(seed: int) -> None:
     found = company(seed)
     ages: Counter[str] = Counter()

@@ -823,3 +823,26 @@ def test_a_shop_served_from_a_file_has_no_erp(tmp_path: Path) -> None:
             environment = served.control("/environment", method="GET")
             assert "NETSUITE_CLIENT_ID" not in environment
             assert "SHOPIFY_CLIENT_ID" in environment
+
+
+def test_all_pages_of_a_query_are_understood_at_once_and_alike() -> None:
+    from sandbox.netsuite.suiteql import compile_query
+
+    def page(bound: str, more: str = "") -> str:
+        return (
+            "SELECT tl.uniquekey AS id, tl.netamount AS net FROM transactionline tl INNER JOIN transaction t"
+            f" ON t.id = tl.transaction WHERE (t.type = 'CashSale') AND (tl.uniquekey > {bound}){more}"
+            " ORDER BY tl.uniquekey"
+        )
+
+    first, second = compile_query(page("512")), compile_query(page("98765"))
+    assert second.keyset is not None
+    assert first.keyset is not None
+    assert (first.keyset.bound, second.keyset.bound) == (512, 98765)
+    assert second.sql == first.sql.replace("512", "98765")
+    assert second.count_sql == first.count_sql.replace("512", "98765")
+    # Two bounds, or one that is no plain number, are understood for themselves.
+    both = compile_query(page("512", " AND (tl.uniquekey > 7)"))
+    assert "512" in both.sql
+    assert "7" in both.sql
+    assert "0.5" in compile_query(page("0.5")).sql
