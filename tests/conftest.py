@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from ops_platform.garbage import RARELY
 from tests.sizes import WHOLE
 
 if TYPE_CHECKING:
@@ -27,20 +29,52 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = tempfile.mkdtemp(prefix="ops-tests-")
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
     WHOLE[0] = "not slow" not in config.option.markexpr
+    # Companies of two years stand in memory for hundreds of tests: what may be garbage is looked for rarely.
+    gc.set_threshold(RARELY, *gc.get_threshold()[1:])
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: nothing of it is ever garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 # Files that look at the same demo run: one process runs it for all of them.
 ONE_DEMO = ("tests/cycle/test_cycle.py", "tests/cycle/test_one_story.py")
 
 
-# The rooms of the longest files: started last, one of them would keep a single process busy while the others are done.
-LONGEST = ("tests/cycle/", "tests/warehouse/", "tests/faults/")
+# What takes longest, the longest first: begun last, one of these would keep a single process busy while the others are
+# done. A room stands for its files that are not named.
+HEAVIEST = (
+    "tests/cycle/",
+    "tests/warehouse/test_small_shop.py",
+    "tests/warehouse/test_analyst.py",
+    "tests/connectors/test_hubspot_source.py",
+    "tests/warehouse/test_poisoned_builds.py",
+    "tests/faults/test_storm.py",
+    "tests/sandbox/test_company.py",
+    "tests/faults/test_kills.py",
+    "tests/work_orders/test_office_simulation.py",
+    "tests/backup/test_backup.py",
+    "tests/backup/test_restored_outbox.py",
+    "tests/work_orders/test_policy_reading.py",
+    "tests/connectors/test_sandbox_shopify.py",
+    "tests/warehouse/",
+    "tests/connectors/",
+    "tests/database/",
+    "tests/sandbox/",
+    "tests/work_orders/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest rooms first, the order within a room as it is."""
-    places = {room: place for place, room in enumerate(LONGEST)}
-    items.sort(key=lambda item: next((places[room] for room in LONGEST if item.nodeid.startswith(room)), len(places)))
+    """The heaviest files first, the order within a room as it is."""
+    places: dict[str, int] = {}
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        named = [place for place, name in enumerate(HEAVIEST) if file == name or (name[-1] == "/" and name in file)]
+        places.setdefault(file, named[0] if named else len(HEAVIEST))
+    items.sort(key=lambda item: places[item.nodeid.partition("::")[0]])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

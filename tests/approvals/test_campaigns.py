@@ -242,7 +242,7 @@ def test_without_a_campaign_tool_it_says_so(warehouse: Any) -> None:
 def klaviyo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, httpx.Client]]:
     state = tmp_path_factory.mktemp("klaviyo")
     with running(seed=7, clock=CLOCK, state=state, netsuite_key="ec") as sandbox:
-        with httpx.Client(base_url=sandbox.url, trust_env=False, timeout=60) as http:
+        with httpx.Client(base_url=sandbox.url, trust_env=False, verify=False, timeout=60) as http:
             yield sandbox.url, http
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import subprocess
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cycle.conftest import Cycle, run_demo
+from ops_platform.commands.demo import COMPANY_CLOCK
+from tests.cycle.conftest import OPS, Cycle, run_demo
 
 
 def ledger(cycle: Cycle, query: str) -> list[Any]:
@@ -83,6 +87,14 @@ def test_at_least_twenty_metrics_have_yesterday(cycle: Cycle) -> None:
         (date(2026, 11, 19),),
     )
     assert rows[0][0] >= 20
+
+
+def test_every_metric_is_described_and_owned(cycle: Cycle) -> None:
+    rows = cycle.rows("select metric_id, label, description, unit, currency, owner, division from metrics.dim_metric")
+    assert len(rows) > 100
+    assert [row[0] for row in rows if not (row[1] and row[2] and row[5] and row[6])] == []
+    assert {row[4] for row in rows if row[3] == "money"} == {"USD"}
+    assert {row[4] for row in rows if row[3] != "money"} == {None}
 
 
 def test_net_sales_of_yesterday_agree_with_the_erp(cycle: Cycle) -> None:
@@ -176,6 +188,20 @@ def test_no_person_is_in_what_is_published(cycle: Cycle) -> None:
         if named or addresses:
             found.append((f"{schema}.{table}.{column}", named[:3], addresses[:3]))
     assert found == []
+
+
+def test_the_unit_tests_of_the_models_pass(cycle: Cycle, tmp_path: Path) -> None:
+    """They prove SQL, not data: of a warehouse they want its tables."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("OPS_", "DBT_"))}
+    done = subprocess.run(
+        [str(OPS), "dbt", "test", "--select", "test_type:unit", "--target-path", str(tmp_path), "--log-path",
+         str(tmp_path)],
+        env={**clean, "OPS_HOME": str(cycle.home), "OPS_NOW": COMPANY_CLOCK}, capture_output=True, text=True,
+        check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (passed,) = re.findall(r"PASS=(\d+)", done.stdout)
+    assert int(passed) > 100
 
 
 @pytest.mark.slow

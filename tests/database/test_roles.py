@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,6 +24,7 @@ from ops_platform.database.roles import (
 )
 from ops_platform.warehouse.publication import PublicModel, publish
 from tests.conftest import Connect
+from tests.database.fresh_database import fresh_database
 
 BOTS = ("coordinator", "sales")
 ROLES = (LOADER, TRANSFORMER, ANALYST, WRITER_READER, *map(bot_role, BOTS))
@@ -37,20 +39,40 @@ BUILD_WRITES = {"row_changes", "model_progress", "warehouse_builds", "publicatio
 BOT_WRITES = {"evidence_bundles", "documents", "outbox", "outbox_handovers", "files", "token_ledger"}
 
 
+def grant(connection: psycopg.Connection[Any]) -> None:
+    """A table in every schema, some made before the roles were granted and some after."""
+    connection.autocommit = True
+    ensure_raw_tables(connection, [("shopify", "orders", "Orders."), ("hubspot", "contacts", "Contacts.")])
+    for schema in MODEL_SCHEMAS:
+        connection.execute(f"create table {schema}.early (id text)".encode())
+    for mart in EVIDENCE_MARTS:
+        connection.execute(f"create table marts.{mart} (id text)".encode())
+    ensure_roles(connection, BOTS, RAW)
+    for schema in (*MODEL_SCHEMAS, *RAW):
+        connection.execute(f"create table {schema}.late (id text)".encode())
+
+
 @pytest.fixture
 def granted(warehouse: Connect) -> Iterator[psycopg.Connection[Any]]:
-    """A warehouse with a table in every schema, some made before the roles were granted and some after."""
+    """A warehouse of the test's own with its grants."""
     with warehouse() as connection:
-        connection.autocommit = True
-        ensure_raw_tables(connection, [("shopify", "orders", "Orders."), ("hubspot", "contacts", "Contacts.")])
-        for schema in MODEL_SCHEMAS:
-            connection.execute(f"create table {schema}.early (id text)".encode())
-        for mart in EVIDENCE_MARTS:
-            connection.execute(f"create table marts.{mart} (id text)".encode())
-        ensure_roles(connection, BOTS, RAW)
-        for schema in (*MODEL_SCHEMAS, *RAW):
-            connection.execute(f"create table {schema}.late (id text)".encode())
+        grant(connection)
         yield connection
+
+
+@pytest.fixture(scope="module")
+def standing(server_home: Path, migrated: str) -> Iterator[psycopg.Connection[Any]]:
+    """One with its grants for all tests that change nothing."""
+    with fresh_database(server_home, migrated, "granted") as connect, connect() as connection:
+        grant(connection)
+        yield connection
+
+
+@pytest.fixture
+def as_role(standing: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+    """What a role does in it, taken back."""
+    with standing.transaction(force_rollback=True):
+        yield standing
 
 
 def expected(role: str, schema: str, table: str) -> set[str]:
@@ -80,8 +102,8 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     return set()
 
 
-def test_every_role_on_every_table_with_every_verb(granted: psycopg.Connection[Any]) -> None:
-    tables = granted.execute(
+def test_every_role_on_every_table_with_every_verb(standing: psycopg.Connection[Any]) -> None:
+    tables = standing.execute(
         "select table_schema, table_name from information_schema.tables"
         " where table_schema not in ('pg_catalog', 'information_schema', 'ops_migrations') order by 1, 2"
     ).fetchall()
@@ -89,7 +111,7 @@ def test_every_role_on_every_table_with_every_verb(granted: psycopg.Connection[A
     wrong = []
     for role in ROLES:
         for schema, table in tables:
-            (may,) = granted.execute(
+            (may,) = standing.execute(
                 "select array_agg(verb) from unnest(%s::text[]) as verb where has_table_privilege(%s, %s, verb)",
                 (list(VERBS), role, f"{schema}.{table}"),
             ).fetchone() or (None,)
@@ -112,20 +134,20 @@ def test_granting_again_changes_nothing(granted: psycopg.Connection[Any]) -> Non
     test_every_role_on_every_table_with_every_verb(granted)
 
 
-def test_nobody_else_may_do_anything(granted: psycopg.Connection[Any]) -> None:
-    public = granted.execute(
+def test_nobody_else_may_do_anything(standing: psycopg.Connection[Any]) -> None:
+    public = standing.execute(
         "select relnamespace::regnamespace::text, relname from pg_class cross join lateral aclexplode(relacl) as acl"
         " where acl.grantee = 0 and relkind = 'r'"
         " and relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema')"
     ).fetchall()
     assert public == []
-    creators = granted.execute(
+    creators = standing.execute(
         "select role, nspname from unnest(%s::text[]) as role cross join pg_namespace"
         " where has_schema_privilege(role, nspname, 'create') and nspname !~ '^pg_' order by 1, 2",
         (list(ROLES),),
     ).fetchall()
     assert creators == sorted((TRANSFORMER, schema) for schema in MODEL_SCHEMAS)
-    assert granted.execute(
+    assert standing.execute(
         "select rolname from pg_roles where rolname = any(%s)"
         " and (rolsuper or rolcreaterole or rolcreatedb or rolbypassrls or rolcanlogin)",
         (list(ROLES),),
@@ -154,11 +176,10 @@ def test_nobody_else_may_do_anything(granted: psycopg.Connection[Any]) -> None:
         (bot_role("sales"), "update ops.cursors set cursor = ''"),
     ],
 )
-def test_what_a_role_may_not_is_refused(granted: psycopg.Connection[Any], role: str, statement: str) -> None:
-    granted.execute(f"set role {role}".encode())
+def test_what_a_role_may_not_is_refused(as_role: psycopg.Connection[Any], role: str, statement: str) -> None:
+    as_role.execute(f"set role {role}".encode())
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        granted.execute(statement.encode())
-    granted.execute("reset role")
+        as_role.execute(statement.encode())
 
 
 @pytest.mark.parametrize(
@@ -172,10 +193,9 @@ def test_what_a_role_may_not_is_refused(granted: psycopg.Connection[Any], role: 
         (bot_role("sales"), "select * from metrics.late, marts.fct_late_orders, ops.documents"),
     ],
 )
-def test_what_a_role_may_is_done(granted: psycopg.Connection[Any], role: str, statement: str) -> None:
-    granted.execute(f"set role {role}".encode())
-    granted.execute(statement.encode())
-    granted.execute("reset role")
+def test_what_a_role_may_is_done(as_role: psycopg.Connection[Any], role: str, statement: str) -> None:
+    as_role.execute(f"set role {role}".encode())
+    as_role.execute(statement.encode())
 
 
 def test_a_table_published_anew_keeps_its_grants(granted: psycopg.Connection[Any]) -> None:

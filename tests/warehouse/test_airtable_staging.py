@@ -80,6 +80,7 @@ def test_it_is_what_the_company_tracks(warehouse: DbtWarehouse) -> None:
     assert unmapped == {"Meeting notes", "Ideas 💡", "Companies", "Orders"}
 
 
+@pytest.mark.slow  # by default that of the CRM, of GitHub, Klaviyo and Amazon
 def test_a_second_build_parses_only_what_changed(warehouse: DbtWarehouse, own: World) -> None:
     query = "select paid_media_spend_id, xmin::text from staging.stg_airtable__paid_media_spend order by 1"
     before = warehouse.rows(query)

@@ -65,6 +65,7 @@ def test_rows_belong_together(warehouse: DbtWarehouse) -> None:
     )
 
 
+@pytest.mark.slow  # by default that of the CRM, of GitHub, Klaviyo and Amazon
 def test_a_second_build_parses_only_what_changed(warehouse: DbtWarehouse, landed: dict[str, dict[str, Any]]) -> None:
     before = dict(warehouse.rows("select user_id, xmin::text from staging.stg_app__users"))
     changed, gone = "12", "13"

@@ -75,7 +75,7 @@ def test_a_second_build_parses_only_what_changed(warehouse: DbtWarehouse, landed
     first, second, *_ = landed["events"]
     changed = {**landed["events"][first], "properties": {**landed["events"][first]["properties"], "$value": "1.234"}}
     warehouse.land("klaviyo", "events", [changed], NOW, ids=[first], deleted=[second])
-    warehouse.build("--select", "staging.klaviyo")
+    warehouse.run("--select", "staging.klaviyo")
     after = dict(warehouse.rows("select event_id, xmin::text from staging.stg_klaviyo__events"))
     assert second not in after and {each for each in after if after[each] != before[each]} == {first}
     assert warehouse.one("select value_amount from staging.stg_klaviyo__events where event_id = %s", first) == Decimal(

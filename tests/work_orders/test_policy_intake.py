@@ -303,7 +303,7 @@ def test_every_point_of_intake_and_queue_is_tried() -> None:
     assert killed.points_in(mine) == {*INTAKE_POINTS, *QUEUE_POINTS}
 
 
-@pytest.mark.parametrize("hit", [1, 2])
+@pytest.mark.parametrize("hit", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("point", [*INTAKE_POINTS, *QUEUE_POINTS])
 def test_a_kill_loses_and_doubles_no_order(warehouse: Connect, tmp_path: Path, point: str, hit: int) -> None:
     world = World()
