@@ -13,9 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ops_platform.records import JsonObject, Record, Rejected
+
+if TYPE_CHECKING:
+    import psycopg
 
 __all__ = [
     "ControlTotal",
@@ -28,6 +31,7 @@ __all__ = [
     "Rejected",
     "Stream",
     "SyncResult",
+    "UnderWay",
     "VendorSource",
 ]
 
@@ -227,3 +231,16 @@ class SyncResult:
     @property
     def changed(self) -> int:
         return self.inserted + self.updated + self.deleted + self.revived
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """One sync of one stream while it lasts, for the steps it is made of. `id` is the receipt's, `now` the moment it
+    began; `result` is filled as it goes."""
+
+    connection: psycopg.Connection[Any]
+    source: VendorSource
+    stream: Stream
+    id: int
+    result: SyncResult
+    now: datetime

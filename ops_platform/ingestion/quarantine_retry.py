@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
 from ops_platform.ingestion import quarantine, receipts
-from ops_platform.ingestion.contract import Record, Rejected, Stream, SyncResult, VendorSource
+from ops_platform.ingestion.contract import Record, Rejected, Stream, SyncResult, UnderWay, VendorSource
 from ops_platform.ingestion.tying_out import tie_out_or_doubt
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _retry(
         if passed:
             # The verdict of the days that changed is asked for anew; a cursor says that not all days are.
             receipt.cursor_before = "retry"
-            tie_out_or_doubt(connection, source, stream, sync_id, receipt, now, today)
+            tie_out_or_doubt(UnderWay(connection, source, stream, sync_id, receipt, now), today)
             receipt.cursor_before = None
             result.tie_out, result.error = receipt.tie_out, receipt.error
     except Exception as error:

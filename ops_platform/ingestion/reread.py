@@ -12,34 +12,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import TYPE_CHECKING
 
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
 from ops_platform.garbage import rarely_collecting
 from ops_platform.ingestion import quarantine, receipts, schema_drift
-from ops_platform.ingestion.contract import Stream, SyncResult, VendorSource
+from ops_platform.ingestion.contract import UnderWay, VendorSource
 
 if TYPE_CHECKING:
-    import psycopg
+    pass
 
 
 def can_read_days(source: VendorSource) -> bool:
     return hasattr(source, "day_pages")
 
 
-def land_days(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    days: Sequence[date],
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-) -> None:
+def land_days(sync: UnderWay, days: Sequence[date]) -> None:
     """Read `days` whole and land them in one transaction with their counts in the receipt. Raises what the vendor's
     client raises; then nothing was landed and `result` is as it was."""
+    connection, source, stream, sync_id = sync.connection, sync.source, sync.stream, sync.id
+    result, now = sync.result, sync.now
     after = replace(result, reread_days=sorted(days))
     load = StagedLoad(connection, stream.vendor, stream.name, sync_id)
     keys: dict[str, str] = getattr(source, "parent_keys", {})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
 from ops_platform.failures import OpsError
-from ops_platform.ingestion.contract import Record, Stream, SyncResult, VendorSource
+from ops_platform.ingestion.contract import Record, Stream, UnderWay, VendorSource
 from ops_platform.ingestion.receipts import write_counts
 
 if TYPE_CHECKING:
@@ -27,78 +27,52 @@ def can_sweep(source: VendorSource, stream: Stream) -> bool:
     )
 
 
-def sweep_when_due(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    allow_shrink: bool,
-    asked: bool,
-    every: timedelta | None,
-) -> None:
+def sweep_when_due(sync: UnderWay, allow_shrink: bool, asked: bool, every: timedelta | None) -> None:
     """Look for records the vendor no longer has, when asked to or when the last look is old enough.
 
     What landed stays landed whatever comes of it: a sweep that cannot be made, or that finds more missing than may
     go at once, is held, with the reason in the receipt."""
-    if not can_sweep(source, stream):
+    if not can_sweep(sync.source, sync.stream):
         return
     if not asked:
-        last = _swept_at(connection, stream)
-        if every is None or (last is not None and now - last < every):
+        last = _swept_at(sync.connection, sync.stream)
+        if every is None or (last is not None and sync.now - last < every):
             return
-        if result.cursor_before is None:
+        if sync.result.cursor_before is None:
             # Everything was read just now: there is nothing of ours that the vendor might have lost.
-            _note_sweep(connection, stream, now)
+            _note_sweep(sync.connection, sync.stream, sync.now)
             return
-    sweep_or_hold(connection, source, stream, sync_id, result, now, allow_shrink)
+    sweep_or_hold(sync, allow_shrink)
 
 
-def sweep_or_hold(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    allow_shrink: bool = False,
-) -> None:
+def sweep_or_hold(sync: UnderWay, allow_shrink: bool = False) -> None:
     """Look now; a look that fails is held, with the reason in the receipt."""
     try:
-        _sweep(connection, source, stream, sync_id, result, now, allow_shrink)
+        _sweep(sync, allow_shrink)
     except Exception as error:
         text = str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {error}"
-        result.sweep, result.held = "held", f"deleted records were not looked for: {text}"
+        sync.result.sweep, sync.result.held = "held", f"deleted records were not looked for: {text}"
 
 
-def _sweep(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    allow_shrink: bool,
-) -> None:
+def _sweep(sync: UnderWay, allow_shrink: bool) -> None:
     """Compare the ids the vendor still has with ours, for vendors whose lists do not show deletes."""
-    living: Iterator[str] = source.living_ids(stream)  # type: ignore[attr-defined]
-    load = StagedLoad(connection, stream.vendor, stream.name, sync_id)
-    deleted = result.deleted
+    living: Iterator[str] = sync.source.living_ids(sync.stream)  # type: ignore[attr-defined]
+    load = StagedLoad(sync.connection, sync.stream.vendor, sync.stream.name, sync.id)
+    deleted = sync.result.deleted
     try:
         load.add(Record(identity, {}) for identity in living)
         load.finish_staging()
         failpoint("sync.sweep_read")
-        with connection.transaction():
-            result.deleted += load.soft_delete_missing(now, allow_shrink=allow_shrink)
-            result.revived = load.revive(now)
-            result.sweep = "done"
+        with sync.connection.transaction():
+            sync.result.deleted += load.soft_delete_missing(sync.now, allow_shrink=allow_shrink)
+            sync.result.revived = load.revive(sync.now)
+            sync.result.sweep = "done"
             failpoint("sync.mid_sweep")
-            _note_sweep(connection, stream, now)
-            write_counts(connection, sync_id, result)
+            _note_sweep(sync.connection, sync.stream, sync.now)
+            write_counts(sync.connection, sync.id, sync.result)
         failpoint("sync.after_sweep")
     except BaseException:
-        result.deleted, result.revived = deleted, 0
+        sync.result.deleted, sync.result.revived = deleted, 0
         raise
     finally:
         load.close()

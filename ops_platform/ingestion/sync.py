@@ -21,7 +21,7 @@ from ops_platform.failpoints import failpoint
 from ops_platform.failures import OpsError, TransientFailure
 from ops_platform.garbage import rarely_collecting
 from ops_platform.ingestion import quarantine, receipts, schema_drift
-from ops_platform.ingestion.contract import Page, Stream, SyncResult, VendorSource
+from ops_platform.ingestion.contract import Page, Stream, SyncResult, UnderWay, VendorSource
 from ops_platform.ingestion.lanes import in_lanes
 from ops_platform.ingestion.pace import Pace
 from ops_platform.ingestion.sweep import sweep_when_due
@@ -65,12 +65,13 @@ def sync_stream(
     try:
         sync_id = receipts.open_receipt(connection, stream, run_id, now)
         failpoint("sync.opened")
+        under_way = UnderWay(connection, source, stream, sync_id, result, now)
         try:
             with rarely_collecting():
-                _land(connection, source, stream, sync_id, result, now, allow_shrink, Pace(stream, progress))
-            sweep_when_due(connection, source, stream, sync_id, result, now, allow_shrink, sweep, sweep_every)
+                _land(under_way, allow_shrink, Pace(stream, progress))
+            sweep_when_due(under_way, allow_shrink, sweep, sweep_every)
             failpoint("sync.before_tie_out")
-            tie_out_or_doubt(connection, source, stream, sync_id, result, now, today)
+            tie_out_or_doubt(under_way, today)
             failpoint("sync.after_tie_out")
         except schema_drift.SchemaDrift as drift:
             result.status, result.error = "paused", str(drift)
@@ -94,16 +95,9 @@ def sync_stream(
 # -- steps ---------------------------------------------------------------------------------------------
 
 
-def _land(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    allow_shrink: bool,
-    pace: Pace,
-) -> None:
+def _land(sync: UnderWay, allow_shrink: bool, pace: Pace) -> None:
+    connection, source, stream, sync_id = sync.connection, sync.source, sync.stream, sync.id
+    result, now = sync.result, sync.now
     result.cursor_before = receipts.read_cursor(connection, stream)
     load = StagedLoad(connection, stream.vendor, stream.name, sync_id)
     cursor = result.cursor_before

@@ -13,14 +13,14 @@ different is no slip of a listing, and reading it at every sync would only cost.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from ops_platform.failpoints import failpoint
 from ops_platform.failures import OpsError
 from ops_platform.ingestion import reread, sweep, tie_out
-from ops_platform.ingestion.contract import LandedQuery, Stream, SyncResult, VendorSource
+from ops_platform.ingestion.contract import LandedQuery, Stream, UnderWay
 from ops_platform.ingestion.tie_out import Comparison
 
 if TYPE_CHECKING:
@@ -34,116 +34,86 @@ MOST_READ_AGAIN = 7
 READ_AGAIN_AFTER = timedelta(hours=20)
 
 
-def tie_out_or_doubt(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    today: date,
-) -> None:
+def tie_out_or_doubt(sync: UnderWay, today: date) -> None:
     """Tie out; a surprise in it leaves the verdict unknown, for what landed has landed."""
     try:
-        _tie_out(connection, source, stream, sync_id, result, now, today)
+        _tie_out(sync, today)
     except Exception as error:
-        if connection.closed:
+        if sync.connection.closed:
             raise
-        tie_out.doubt(connection, stream.vendor, stream.name, now)
-        result.tie_out = "unknown"
-        result.error = f"tie-out not possible: {type(error).__name__}: {error}"
+        tie_out.doubt(sync.connection, sync.stream.vendor, sync.stream.name, sync.now)
+        sync.result.tie_out = "unknown"
+        sync.result.error = f"tie-out not possible: {type(error).__name__}: {error}"
 
 
-def _tie_out(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    today: date,
-) -> None:
+def _tie_out(sync: UnderWay, today: date) -> None:
     """Compare control totals; a mismatch is a verdict, not a failure of the sync."""
-    query = source.landed_query(stream) if stream.ties_out else None
+    query = sync.source.landed_query(sync.stream) if sync.stream.ties_out else None
     if query is None:
         return
     if query.zone is not None:
         # A day that is over here may still be going on at the vendor's place.
-        today = min(today, now.astimezone(ZoneInfo(query.zone)).date())
+        today = min(today, sync.now.astimezone(ZoneInfo(query.zone)).date())
     days: list[date] | None = None
-    if query.day_expression is not None and result.cursor_before is not None:
-        days = _days_to_check(connection, stream, query.day_expression, sync_id, today)
+    if query.day_expression is not None and sync.result.cursor_before is not None:
+        days = _days_to_check(sync.connection, sync.stream, query.day_expression, sync.id, today)
     try:
-        compared = _both_sides(connection, source, stream, query, days, today)
+        compared = _both_sides(sync, query, days, today)
     except OpsError as error:
-        tie_out.doubt(connection, stream.vendor, stream.name, now)
-        result.tie_out = "unknown"
-        result.error = f"tie-out not possible: {error}"
+        tie_out.doubt(sync.connection, sync.stream.vendor, sync.stream.name, sync.now)
+        sync.result.tie_out = "unknown"
+        sync.result.error = f"tie-out not possible: {error}"
         return
     not_read: str | None = None
-    if query.day_expression is not None and reread.can_read_days(source):
-        compared, not_read = _read_again(connection, source, stream, query, compared, sync_id, result, now, today)
-    with connection.transaction():
-        tie_out.record(connection, stream.vendor, stream.name, sync_id, compared, now, result.reread_days)
+    if query.day_expression is not None and reread.can_read_days(sync.source):
+        compared, not_read = _read_again(sync, query, compared, today)
+    with sync.connection.transaction():
+        again = sync.result.reread_days
+        tie_out.record(sync.connection, sync.stream.vendor, sync.stream.name, sync.id, compared, sync.now, again)
         failpoint("sync.mid_tie_out")
-    result.touched_days = [item.day for item in compared]
+    sync.result.touched_days = [item.day for item in compared]
     mismatched = [item for item in compared if item.status == "mismatched"]
-    result.mended_days = sorted(set(result.reread_days) - {item.day for item in mismatched})
-    result.tie_out = "mismatched" if mismatched else "matched"
+    sync.result.mended_days = sorted(set(sync.result.reread_days) - {item.day for item in mismatched})
+    sync.result.tie_out = "mismatched" if mismatched else "matched"
     if mismatched:
         worst = mismatched[-1]
-        result.error = (
+        sync.result.error = (
             f"{len(mismatched)} of {len(compared)} days do not tie out; {worst.day}: source {worst.source_count} "
             f"({worst.source_amount}), landed {worst.landed_count} ({worst.landed_amount})"
         )
-        if result.reread_days:
-            result.error += f"; read again: {', '.join(map(str, result.reread_days))}"
+        if sync.result.reread_days:
+            sync.result.error += f"; read again: {', '.join(map(str, sync.result.reread_days))}"
         if not_read is not None:
-            result.error += f"; reading them again was not possible: {not_read}"
+            sync.result.error += f"; reading them again was not possible: {not_read}"
 
 
-def _both_sides(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    query: LandedQuery,
-    days: Sequence[date] | None,
-    today: date,
-) -> list[Comparison]:
+def _both_sides(sync: UnderWay, query: LandedQuery, days: Sequence[date] | None, today: date) -> list[Comparison]:
     """What the vendor says and what landed, of closed days or of the whole entity."""
-    said = source.control_totals(stream, days)
+    said = sync.source.control_totals(sync.stream, days)
     if query.day_expression is not None:
         said = [total for total in said if total.day is None or total.day < today]
-    landed = tie_out.landed_totals(connection, query, days)
+    landed = tie_out.landed_totals(sync.connection, query, days)
     return [item for item in tie_out.compare(said, landed, query.entity, days) if item.day < today]
 
 
 def _read_again(
-    connection: psycopg.Connection[Any],
-    source: VendorSource,
-    stream: Stream,
-    query: LandedQuery,
-    compared: list[Comparison],
-    sync_id: int,
-    result: SyncResult,
-    now: datetime,
-    today: date,
+    sync: UnderWay, query: LandedQuery, compared: list[Comparison], today: date
 ) -> tuple[list[Comparison], str | None]:
     """The comparison after days that differ were read again, and why they could not be, where they could not."""
     unequal = [item for item in compared if item.status == "mismatched"]
-    since = now - READ_AGAIN_AFTER
-    due = tie_out.not_read_again_since(connection, stream.vendor, stream.name, unequal, since)
+    since = sync.now - READ_AGAIN_AFTER
+    due = tie_out.not_read_again_since(sync.connection, sync.stream.vendor, sync.stream.name, unequal, since)
     days = sorted(due)[-MOST_READ_AGAIN:]
     if not days:
         return compared, None
     try:
-        reread.land_days(connection, source, stream, days, sync_id, result, now)
-        again = _both_sides(connection, source, stream, query, days, today)
+        reread.land_days(sync, days)
+        again = _both_sides(sync, query, days, today)
         too_many = any(item.landed_count > item.source_count for item in again)
-        if too_many and result.sweep == "not_due" and sweep.can_sweep(source, stream):
+        if too_many and sync.result.sweep == "not_due" and sweep.can_sweep(sync.source, sync.stream):
             # Whether what we have and the day has not is anywhere, the ids of all say.
-            sweep.sweep_or_hold(connection, source, stream, sync_id, result, now)
-            again = _both_sides(connection, source, stream, query, days, today)
+            sweep.sweep_or_hold(sync)
+            again = _both_sides(sync, query, days, today)
     except OpsError as error:
         return compared, str(error)
     found = {item.day: item for item in again}
