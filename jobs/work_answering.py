@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+_PR_SET_PDEATHSIG = 1
 
 
 def say(**said: Any) -> None:
@@ -25,6 +28,7 @@ def main() -> int:
     from ops_platform.settings import Settings, use_settings
     from ops_platform.work_orders.apart import as_said, hidden
 
+    _end_with_the_attempt()
     order = json.load(sys.stdin)
     settings = Settings(**order["settings"])
     use_settings(settings)
@@ -38,13 +42,24 @@ def main() -> int:
     return 0
 
 
+def _end_with_the_attempt() -> None:
+    """Have the kernel end this process when the one that keeps the lease dies: a second agent answers then."""
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() == 1:
+        sys.exit(1)
+
+
 def _give_up(hidden: tuple[Path, ...]) -> None:
     from ops_platform.failures import ConfigurationError
     from ops_platform.instance.confinement import available, shut_out
     from ops_platform.redaction import redact_process
 
     redact_process()
-    if not shut_out(*hidden, allowed=Path(f"/proc/{os.getpid()}")) and available():
+    if not available():
+        say(log="this kernel cannot keep the agent's process from files (no Landlock); it was handed no token")
+    elif not shut_out(*hidden, allowed=Path(f"/proc/{os.getpid()}")):
         raise ConfigurationError("the agent's process could not be shut out of the credentials: it does not start")
 
 

@@ -16,6 +16,7 @@ import math
 import random
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -168,6 +169,7 @@ class HttpClient:
         self._draw = draw
         self._secrets: list[str] = []
         self._opened: httpx.Client | None = None
+        self._opening = threading.Lock()  # streams read side by side share a client
 
     def keep_secret(self, value: str) -> None:
         """Cut `value` out of every message of this client from now on."""
@@ -238,19 +240,22 @@ class HttpClient:
     # -- one try --------------------------------------------------------------------------------------------
 
     def _client(self) -> httpx.Client:
-        if self._opened is None:
-            httpx = import_httpx()
-            # httpx logs every URL at INFO; a signed download link is a credential.
-            logging.getLogger("httpx").setLevel(logging.WARNING)
-            secure = self.base_url.startswith("https://")
-            self._opened = httpx.Client(
-                headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-                timeout=httpx.Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds)),
-                follow_redirects=False,
-                # Building a TLS context costs tens of milliseconds; a loopback address needs none, nor a proxy.
-                verify=secure,
-                trust_env=secure,
-            )
+        with self._opening:
+            return self._opened or self._open()
+
+    def _open(self) -> httpx.Client:
+        httpx = import_httpx()
+        # httpx logs every URL at INFO; a signed download link is a credential.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        secure = self.base_url.startswith("https://")
+        self._opened = httpx.Client(
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            timeout=httpx.Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds)),
+            follow_redirects=False,
+            # Building a TLS context costs tens of milliseconds; a loopback address needs none, nor a proxy.
+            verify=secure,
+            trust_env=secure,
+        )
         return self._opened
 
     def _send(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ops_platform.alerts.store import Alert, Watched
     from ops_platform.alerts.turn import Turn
 
+#: A job that lists what is out has run within this time: jobs run weekly at the least.
+JOB_LATELY = timedelta(days=8)
 ENDS = frozenset({Kind.RESOLVED, Kind.UNSEEN})
 # Of an incident that a storm's message told, only this is worth another word there.
 _TOLD_IN_STORM = frozenset({Kind.OPENED, Kind.MOVED, Kind.WORSENED, Kind.STILL, *ENDS})
@@ -180,14 +182,25 @@ def _small_part(turn: Turn, items: Sequence[Watched]) -> bool:
 
 
 def _told_by_a_job(turn: Turn, items: Sequence[Watched]) -> bool:
-    """Whether jobs list all that is out, in the channel where a watch would be told."""
+    """Whether jobs list all that is out, in the channel where a watch would be told, and those jobs do run."""
     rules = turn.fleet.alert_rules
-    return bool(items) and all(
-        item.subject.kind is SubjectKind.THRESHOLD
-        and item.subject.name in rules
-        and rules[item.subject.name].told_by is not None
+    jobs = {
+        rules[item.subject.name].told_by
+        if item.subject.kind is SubjectKind.THRESHOLD and item.subject.name in rules
+        else None
         for item in items
-    )
+    }
+    return bool(items) and all(job is not None and _runs(turn, job) for job in jobs)
+
+
+def _runs(turn: Turn, job: str) -> bool:
+    """Whether the job's newest run that ended went well, lately: one that is off or fails tells nobody."""
+    row = turn.connection.execute(
+        "select status, started_at from ops.receipts where job = %s and status <> 'running'"
+        " order by started_at desc limit 1",
+        (job,),
+    ).fetchone()
+    return row is not None and row[0] == "succeeded" and row[1] > turn.now - JOB_LATELY
 
 
 # -- what a message leaves -------------------------------------------------------------------------------------

@@ -158,6 +158,10 @@ def _end_with_supervisor() -> None:
     supervisor = os.environ.pop(SUPERVISOR, None)
     if supervisor is None:
         return
+    # Whoever started the supervisor may have had the signal ignored or held back, which goes on to its children.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if str(os.getppid()) != supervisor:
         sys.exit(0)  # it died before we asked

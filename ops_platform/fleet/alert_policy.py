@@ -109,7 +109,7 @@ class AlertPolicy(Entry):
     critical_breaks_snooze: bool = True
     tell_recovering: bool = True
     part_severity: SeverityName = "watch"
-    parts_alone_from: Exact = Field(default=Decimal(2), ge=1)
+    parts_alone_from: Exact = Field(default=Decimal(3), ge=1)
     favourable: Literal["silent", "watch", "same"] = "watch"
     inhibitors: frozenset[SubjectKindName] = frozenset({"source"})
     working_days: frozenset[int] = frozenset({1, 2, 3, 4, 5})

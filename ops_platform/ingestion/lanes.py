@@ -31,8 +31,17 @@ def in_lanes(
             continue
         pool = ThreadPoolExecutor(min(len(group), MOST_AT_ONCE), thread_name_prefix=f"sync {group[0].vendor}")
         try:
+            failed: Exception | None = None
             for under_way in [pool.submit(sync, stream, True) for stream in group]:
-                yield under_way.result()
+                try:
+                    result = under_way.result()
+                except Exception as error:
+                    # What the others landed is told first.
+                    failed = failed or error
+                    continue
+                yield result
+            if failed is not None:
+                raise failed
         finally:
             # Who stops listening leaves what has begun to its end, and the rest undone.
             pool.shutdown(wait=True, cancel_futures=True)

@@ -46,6 +46,8 @@ def land_days(sync: UnderWay, days: Sequence[date]) -> None:
                 after.pages += 1
                 after.api_cost += page.api_cost
                 received += page.received
+                shape.see_refused(len(page.records), page.rejected)
+                shape.raise_if_paused()
                 refused = [*page.rejected, *load.add(page.records)]
                 if refused:
                     quarantine.keep(connection, stream.vendor, stream.name, sync_id, refused, now)

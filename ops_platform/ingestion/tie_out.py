@@ -102,7 +102,10 @@ def record(
             " landed_count = excluded.landed_count, source_amount = excluded.source_amount,"
             " landed_amount = excluded.landed_amount, currency = excluded.currency, status = excluded.status,"
             " sync_id = excluded.sync_id, checked_at = excluded.checked_at, reread_at = case excluded.status"
-            " when 'matched' then null else coalesce(excluded.reread_at, tie_outs.reread_at) end",
+            " when 'matched' then null else coalesce(excluded.reread_at, case when (tie_outs.source_count,"
+            " tie_outs.landed_count, tie_outs.source_amount, tie_outs.landed_amount) is not distinct from"
+            " (excluded.source_count, excluded.landed_count, excluded.source_amount, excluded.landed_amount)"
+            " then tie_outs.reread_at end) end",
             [
                 (
                     vendor, stream, item.entity, item.day, item.source_count, item.landed_count, item.source_amount,

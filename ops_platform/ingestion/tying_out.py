@@ -13,7 +13,9 @@ different is no slip of a listing, and reading it at every sync would only cost.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -66,7 +68,9 @@ def _tie_out(sync: UnderWay, today: date) -> None:
         return
     not_read: str | None = None
     if query.day_expression is not None and reread.can_read_days(sync.source):
-        compared, not_read = _read_again(sync, query, compared, today)
+        due = _to_be_read_again(sync, compared)
+        if due:
+            compared, not_read = _read_again(sync, query, compared, due, today)
     with sync.connection.transaction():
         again = sync.result.reread_days
         tie_out.record(sync.connection, sync.stream.vendor, sync.stream.name, sync.id, compared, sync.now, again)
@@ -96,47 +100,67 @@ def _both_sides(sync: UnderWay, query: LandedQuery, days: Sequence[date] | None,
     return [item for item in tie_out.compare(said, landed, query.entity, days) if item.day < today]
 
 
-def _read_again(
-    sync: UnderWay, query: LandedQuery, compared: list[Comparison], today: date
-) -> tuple[list[Comparison], str | None]:
-    """The comparison after days that differ were read again, and why they could not be, where they could not."""
+def _to_be_read_again(sync: UnderWay, compared: list[Comparison]) -> list[date]:
+    """Days that differ, and were not read again for that difference lately; the latest few."""
     unequal = [item for item in compared if item.status == "mismatched"]
     since = sync.now - READ_AGAIN_AFTER
     due = tie_out.not_read_again_since(sync.connection, sync.stream.vendor, sync.stream.name, unequal, since)
-    days = sorted(due)[-MOST_READ_AGAIN:]
-    if not days:
-        return compared, None
+    return sorted(due)[-MOST_READ_AGAIN:]
+
+
+def _read_again(
+    sync: UnderWay, query: LandedQuery, compared: list[Comparison], days: list[date], today: date
+) -> tuple[list[Comparison], str | None]:
+    """The comparison after these days were read again, and why they could not be, where they could not. What fails here
+    takes nothing from the verdict there was."""
+    before = {item.day: item for item in compared}
     try:
         reread.land_days(sync, days)
+    except Exception as error:
+        if sync.connection.closed:
+            raise
+        return compared, _in_words(error)
+    try:
         again = _both_sides(sync, query, days, today)
         too_many = any(item.landed_count > item.source_count for item in again)
         if too_many and sync.result.sweep == "not_due" and sweep.can_sweep(sync.source, sync.stream):
             # Whether what we have and the day has not is anywhere, the ids of all say.
             sweep.sweep_or_hold(sync)
             again = _both_sides(sync, query, days, today)
-    except OpsError as error:
-        return compared, str(error)
+    except Exception as error:
+        if sync.connection.closed:
+            raise
+        # They are landed; the vendor's side stays what it said before.
+        landed = tie_out.landed_totals(sync.connection, query, days)
+        now_landed = {day: _with_landed(before[day], *landed.get(day, (0, Decimal(0)))) for day in days}
+        return [{**before, **now_landed}[day] for day in sorted(before)], f"compared again: {_in_words(error)}"
     found = {item.day: item for item in again}
     # A day of which neither side has anything any more ties out.
     nothing = {day: Comparison(query.entity, day, 0, 0, None, None, None) for day in days}
-    merged = {**{item.day: item for item in compared}, **nothing, **found}
+    merged = {**before, **nothing, **found}
     return [merged[day] for day in sorted(merged)], None
+
+
+def _with_landed(item: Comparison, count: int, amount: Decimal | None) -> Comparison:
+    return replace(item, landed_count=count, landed_amount=None if item.source_amount is None else amount)
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {error}"
 
 
 def _days_to_check(
     connection: psycopg.Connection[Any], stream: Stream, expression: str, sync_id: int, today: date
-) -> list[date] | None:
-    """Days of rows that changed since the last verdict, open ones and the last week; None, which is all, where there
-    never was a verdict."""
+) -> list[date]:
+    """Days of rows that changed since the last verdict, which is every day that landed where there never was one; open
+    ones and the last week."""
     judged = connection.execute(
         "select max(id) from ops.sync_runs where vendor = %s and stream = %s and id < %s and tie_out <> 'unknown'",
         (stream.vendor, stream.name, sync_id),
     ).fetchone()
-    if judged is None or judged[0] is None:
-        return None
     rows = connection.execute(
         f"select distinct ({expression})::date from raw_{stream.vendor}.{stream.name} where sync_id > %s".encode(),
-        (judged[0],),
+        ((judged[0] if judged is not None else None) or 0,),
     ).fetchall()
     days = {day for (day,) in rows if day is not None}
     open_days = connection.execute(

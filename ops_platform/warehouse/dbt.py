@@ -130,8 +130,10 @@ def build_fingerprint(connection: psycopg.Connection[Any], selection: str) -> st
     digest = hashlib.sha256(project_digest().encode())
     digest.update(selection.encode())
     for query in (
-        "select vendor, stream, max(id) from ops.sync_runs where status = 'succeeded'"
-        " and inserted + updated + deleted + revived > 0 group by 1, 2 order by 1, 2",
+        # A receipt grows after its landing, by a sweep and by days read again.
+        "select distinct on (vendor, stream) vendor, stream, id, inserted + updated + deleted + revived"
+        " from ops.sync_runs where status = 'succeeded' and inserted + updated + deleted + revived > 0"
+        " order by vendor, stream, id desc",
         "select vendor, stream, entity, day, status from ops.tie_outs where status <> 'matched' order by 1, 2, 3, 4",
         "select vendor, stream, (fresh_to at time zone company.timezone)::date from ops.cursors, ops.company"
         " order by 1, 2",

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -158,10 +157,16 @@ def leave_manifest_as_read(prepared: Path) -> None:
     """At the end of a run dbt writes the whole manifest, as it was read; `prepared` is that already."""
     from dbt.task import runnable
 
+    write = runnable.write_manifest
+    content = prepared.read_bytes()
+
     def take_over(manifest: Manifest, target_path: str, which: str | None = None) -> None:
         written = Path(target_path) / "manifest.json"
-        if written.resolve() != Path(prepared).resolve():
-            shutil.copyfile(prepared, written)
+        try:
+            if written.resolve() != prepared.resolve():
+                written.write_bytes(content)
+        except OSError:
+            write(manifest, target_path, which)
 
     runnable.write_manifest = take_over
 

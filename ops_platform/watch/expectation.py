@@ -38,6 +38,7 @@ _DECAYING = 0.05  # the share of residuals, a side, from which on a tail is take
 _SELDOM = _DECAYING * SELDOM_YEARS * TAIL_DAYS  # one in so many of those beyond its edge
 _MOST_EXCESSES = int(2 * _DECAYING * (TAIL_DAYS + 1)) + 2  # of both sides together, and one over
 _DRAWN_IN = 4.0  # medians beyond the edge, at which what lies farther out is counted: an incident is no tail
+_AS_OF_SO_MANY = 8  # fewer excesses are taken for so many
 OTHER_VOTES = 1.0  # reach of the two other votes, in the first one's
 FEWEST_RESIDUALS = 28
 _FEWEST_ERRORS = 14
@@ -291,11 +292,13 @@ def _farther(beyond: Floats, median: Floats) -> Floats:
     the excesses that are known (positive in `beyond`, `median` of them), farther the fewer they are.
 
     Of `n` excesses with mean `m` the next is beyond `m * n * (s ** (1 / n) - 1)` once in `s` (the predictive
-    distribution of the exponential)."""
+    distribution of the exponential). Of very few that would be so far that a series of some months could halve
+    unseen."""
     there = beyond > 0
-    number = np.maximum(np.sum(there, axis=-1), 2)
+    count = np.maximum(np.sum(there, axis=-1), 2)
+    number = np.maximum(count, _AS_OF_SO_MANY)
     drawn = np.minimum(np.where(there, beyond, 0.0), _DRAWN_IN * median[..., None])
-    mean = np.sum(drawn, axis=-1) / number / (1 - 0.5**_DRAWN_IN)
+    mean = np.sum(drawn, axis=-1) / count / (1 - 0.5**_DRAWN_IN)
     return mean * number * (_SELDOM ** (1 / number) - 1)
 
 

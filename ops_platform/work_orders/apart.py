@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
 #: The secrets an answer cannot be made without: where the warehouse is, and the model's key.
 NEEDED = ("ops_database_url", "anthropic_api_key")
-#: What a process needs of its surroundings, and nothing that could be a credential.
+#: What a process needs of its surroundings. A proxy's own credentials are the one thing in it that could be secret.
 _SURROUNDINGS = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE",
     "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
-    "no_proxy", "OPS_ENV", "OPS_FAILPOINT", "DAGSTER_DISABLE_TELEMETRY", "DO_NOT_TRACK",
+    "no_proxy", "ALL_PROXY", "all_proxy", "OPS_ENV", "OPS_FAILPOINT", "DAGSTER_DISABLE_TELEMETRY", "DO_NOT_TRACK",
 )  # fmt: skip
+#: Where programs of the same account keep credentials.
+_KEPT_AT_HOME = (".netrc", ".pgpass", ".git-credentials", ".config/gh", ".aws", ".ssh", ".docker", ".kube")
 MOST_SECONDS = 1200.0
 _KINDS: dict[str, type[OpsError]] = {
     kind.__name__: kind
@@ -51,8 +53,12 @@ _KINDS: dict[str, type[OpsError]] = {
 
 def handed(settings: Settings) -> dict[str, Any]:
     """The settings for the process, as JSON can hold them: every one that is no secret, and the `NEEDED`."""
+    from ops_platform.database import database_url
+
     plain = settings.model_dump(mode="json")
-    return {
+    # Where the server is embedded, its address as well: the process must never start or mend it.
+    server = {} if settings.ops_database_url is not None else {"ops_database_url": database_url(settings=settings)}
+    return server | {
         name: value.get_secret_value() if isinstance(value, SecretStr) else plain[name]
         for name in sorted(settings.model_fields_set | {"ops_home"})
         if (value := getattr(settings, name)) is not None and (name in NEEDED or not isinstance(value, SecretStr))
@@ -71,7 +77,8 @@ def hidden(settings: Settings) -> tuple[Path, ...]:
     """The files that it is kept from: where credentials stand, and what the kernel shows of other processes."""
     from pathlib import Path
 
-    return (PROJECT_ROOT / ".env", settings.credentials_directory, Path("/proc"))
+    kept_at_home = (Path.home() / name for name in _KEPT_AT_HOME)
+    return (PROJECT_ROOT / ".env", settings.credentials_directory, Path("/proc"), Path("/etc/ops"), *kept_at_home)
 
 
 def answer_apart(
@@ -120,6 +127,8 @@ def answer_apart(
             process.kill()
             process.wait()
     gathering.join(5)
+    for line in told if done or failed is not None else ():
+        log(line.rstrip())
     if failed is not None:
         raise failed
     if not done:

@@ -46,10 +46,11 @@ def review(connection: psycopg.Connection[Any], office: Office) -> bool:
     suggested = policy_store.suggest(connection, office.policy.policy_store, at=office.now())
     words = [*lines(found), *(f"The policy's record suggests: {one.words}" for one in suggested)]
     worth = bool(found.received or found.answered or found.tickets or suggested)
+    told = worth and office.inbox.channel_of is not None
     row = connection.execute(
         """insert into ops.work_reviews (week, figures, words, told, at) values (%s, %s, %s, %s, %s)
            on conflict (week) do nothing returning week""",
-        (week, Jsonb(asdict(found), dumps=_dumps), words, worth, office.now()),
+        (week, Jsonb(asdict(found), dumps=_dumps), words, told, office.now()),
     ).fetchone()
     if row is None:
         return False  # another coordinator was quicker

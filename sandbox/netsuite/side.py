@@ -384,13 +384,15 @@ def _shown(column: Sequence[Any], dated: bool) -> Sequence[str | None]:
         return column
     if types == {int} and not dated:
         return list(map(str, column))
-    texts: dict[Any, str | None] = {}
-    for value in set(column):
-        if value is None or type(value) is str:
-            texts[value] = value
+    # By type as well: 1 and 1.00 are equal, and shown otherwise.
+    texts: dict[tuple[type, Any], str | None] = {}
+    for value in set(zip(map(type, column), column, strict=True)):
+        kind, held = value
+        if held is None or kind is str:
+            texts[value] = held
         else:
-            texts[value] = to_char(value, "MM/DD/YYYY") if dated else as_text(value)
-    return [texts[value] for value in column]
+            texts[value] = to_char(held, "MM/DD/YYYY") if dated else as_text(held)
+    return [texts[value] for value in zip(map(type, column), column, strict=True)]
 
 
 def _links(path: str, limit: int, offset: int, total: int, more: bool) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from tests.conftest import Connect
 from tests.database.fresh_database import fresh_database
 
 EMPTY = """
-delete from ops.alert_escalations;
+delete from ops.alert_escalations; delete from ops.receipts;
 delete from ops.alert_feedback; delete from ops.alert_actions; delete from ops.alert_mutes;
 delete from ops.alert_events; delete from ops.alert_members; delete from ops.alert_conditions;
 delete from ops.alert_threads; delete from ops.alerts; delete from ops.alert_storms; delete from ops.outbox;

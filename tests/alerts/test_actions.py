@@ -210,7 +210,9 @@ def test_a_part_is_muted_and_the_whole_is_not(desk: Any) -> None:
     amazon = turn(desk, signal("refunds", day=1, dimension="channel", value="amazon"), at=1)
     assert kinds(amazon) == []
     # Together with a part that is not muted, the incident is told.
-    assert kinds(turn(desk, signal("refunds", day=1, dimension="channel", value="shop"), at=1)) == ["opened"]
+    assert kinds(turn(desk, signal("refunds", day=1, dimension="channel", value="shop", closeness="3"), at=1)) == [
+        "opened"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ops_platform.alerts import receipts
 from ops_platform.alerts.announcement import Announcement, Composed
 from ops_platform.alerts.cycle import handle
 from ops_platform.alerts.grouping import Relations
@@ -196,7 +197,7 @@ def test_a_part_alone_is_told_only_when_it_is_far_out_or_its_whole_is_out(desk: 
     def part(name: str, day: int, closeness: str) -> Signal:
         return signal(name, day=day, dimension="channel", value="amazon", closeness=closeness, severity="watch")
 
-    outcome = turn(desk, part("orders", 0, "1.3"), part("refunds", 0, "2.5"))
+    outcome = turn(desk, part("orders", 0, "1.3"), part("refunds", 0, "3.5"))
     assert [told.announcement.incident.label for told in outcome.told] == ["refunds amazon"]
     assert [held.why for held in outcome.held] == ["part"]
     # Never told, it ends without a word; told with its whole, its end is told with it.
@@ -211,9 +212,25 @@ def test_what_a_job_lists_is_told_by_the_alert_only_when_it_is_more_than_watched
     def found(severity: Severity, day: int) -> Signal:
         return replace(signal(rule, day=day), severity=severity, subject=Subject(SubjectKind.THRESHOLD, rule))
 
+    with desk() as connection:
+        job = str(fleet().alert_rules[rule].told_by)
+        receipts.note_ended(
+            connection, "r1", job, bot=None, succeeded=True, started_at=MORNING, at=MORNING, as_of=MORNING
+        )  # fmt: skip
     left = turn(desk, found(Severity.WATCH, 0))
     assert (kinds(left), [held.why for held in left.held]) == ([], ["job"])
     assert kinds(turn(desk, found(Severity.ALERT, 1), at=1)) == ["opened"]
+
+
+@pytest.mark.parametrize("lately", ["never ran", "failed"])
+def test_what_a_job_does_not_list_for_it_is_off_is_told_by_the_alert(desk: Any, lately: str) -> None:
+    rule = next(name for name, rule in fleet().alert_rules.items() if rule.told_by is not None)
+    if lately == "failed":
+        with desk() as connection:
+            job = str(fleet().alert_rules[rule].told_by)
+            receipts.fail(connection, "r1", job, bot=None, at=MORNING, as_of=MORNING, error="step: no")
+    found = replace(signal(rule), severity=Severity.WATCH, subject=Subject(SubjectKind.THRESHOLD, rule))
+    assert kinds(turn(desk, found)) == ["opened"]
 
 
 def test_what_joins_is_told_in_the_thread_and_the_head_may_sink(desk: Any) -> None:

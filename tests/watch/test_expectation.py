@@ -239,9 +239,21 @@ def test_the_fewer_days_there_are_the_farther_a_range_reaches() -> None:
     values = np.random.default_rng(9).normal(0, 1, (8, 420))
     found = expect(values, days(420), offsets=np.full(8, np.nan))
     young, old = (float(np.median((found.high - found.low)[:, place])) for place in (75, 415))
-    assert young > 1.15 * old
+    # Farther, but not so far that a fall of a young series goes unseen.
+    assert 1.05 * old < young < 1.5 * old
     # And once there is a year of them, noise of one deviation is outside of four to five and a half.
     assert 8 < old < 11
+
+
+@pytest.mark.parametrize(("place", "factor", "most"), [(90, 0.5, 0.2), (150, 0.5, 0.1), (400, 0.6, 0.3)])
+def test_a_fall_is_seen_in_most_series_of_weekly_sales(place: int, factor: float, most: float) -> None:
+    """Sixty series of 2,000 a day with 8 % of noise: how many are still inside their range when they fall."""
+    noise = np.random.default_rng(5).normal(0, 0.08, (60, 430))
+    week = np.array([1, 1.1, 1.2, 1.3, 1.2, 0.8, 0.7])[np.arange(430) % 7]
+    values = 2000 * week * np.exp(noise)
+    found = expect(values, days(430), offsets=np.full(60, 1.0))
+    fallen = values[:, place] * factor
+    assert np.mean((fallen > found.low[:, place]) & (fallen < found.high[:, place])) <= most
 
 
 def test_a_lone_day_of_a_promotion_is_no_effect_of_it() -> None:

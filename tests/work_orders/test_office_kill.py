@@ -66,7 +66,7 @@ def check(here: World, done: int, asked: int) -> None:
 
 
 #: Where most could go wrong; the others are tried by `make test-all`.
-FEW = ("work_orders.claimed", "work_orders.effect_done")
+FEW = ("work_orders.staged", "work_orders.effect_done")
 
 
 @pytest.mark.parametrize(

@@ -7,4 +7,4 @@ create table ops.work_reviews (
     at timestamptz not null,
     check (extract(isodow from week) = 1)
 );
-comment on table ops.work_reviews is 'One row for each week of work orders that was reviewed; week is its Monday. Not told: nothing had happened in it.';
+comment on table ops.work_reviews is 'One row for each week of work orders that was reviewed; week is its Monday. Not told: nothing had happened, or no channel was connected.';

@@ -33,6 +33,8 @@ select
         when deals.is_stale_warning then 'warning'
         when deals.is_stale then 'stale'
     end as staleness,
+    deals.is_stale_warning,
+    deals.is_stale_critical,
     case
         when deals.is_stale_warning then 'no contact or move'
         when deals.expected_close_day < {{ as_of_day() }} then 'close date has passed'
