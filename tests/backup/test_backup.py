@@ -194,7 +194,12 @@ def test_two_backups_at_once_are_one_too_many(source: Server) -> None:
 def test_a_full_disk_is_told_before_it_is_full(source: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
+    from ops_platform.backup.making import _LOCK
+
     make(settings=source.settings)
+    with source.connect() as other:  # until the server has let the first one's lock go
+        other.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        other.execute("select pg_advisory_unlock(%s)", (_LOCK,))
     usage = shutil.disk_usage("/")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(BackupFailure, match="make room"):
