@@ -15,8 +15,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
-
 
 def say(**said: Any) -> None:
     sys.stdout.write(json.dumps(said) + "\n")
@@ -25,11 +23,13 @@ def say(**said: Any) -> None:
 
 def main() -> int:
     """Make and stage the answer that standard input orders. What comes of it is told in lines of JSON."""
+    from ops_platform.instance.processes import end_with
     from ops_platform.settings import Settings, use_settings
     from ops_platform.work_orders.apart import as_said, hidden
 
-    _end_with_the_attempt()
     order = json.load(sys.stdin)
+    # A second agent answers when the process that keeps the lease is dead.
+    end_with(int(order["attempt_process"]), signal.SIGKILL)
     settings = Settings(**order["settings"])
     use_settings(settings)
     try:
@@ -40,15 +40,6 @@ def main() -> int:
         return 1
     say(done=True)
     return 0
-
-
-def _end_with_the_attempt() -> None:
-    """Have the kernel end this process when the one that keeps the lease dies: a second agent answers then."""
-    import ctypes
-
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() == 1:
-        sys.exit(1)
 
 
 def _give_up(hidden: tuple[Path, ...]) -> None:

@@ -44,3 +44,8 @@ class AmbiguousFailure(TransientFailure):
 
 class DataFailure(OpsError):
     """The data contradicts what was promised (shrunk table, broken contract); nothing was changed."""
+
+
+def in_words(error: BaseException) -> str:
+    """What is kept of a failure: its own sentence where it was raised on purpose, else its type as well."""
+    return str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {error}"

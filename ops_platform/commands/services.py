@@ -10,7 +10,6 @@ one becomes it (exec), so that no second process of ours waits beside it.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -27,7 +26,6 @@ from ops_platform.settings import PROJECT_ROOT, Settings, get_settings
 START_SECONDS = 300
 #: Names the process that supervises this one, in its environment.
 SUPERVISOR = "OPS_SUPERVISOR"
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +156,9 @@ def _end_with_supervisor() -> None:
     supervisor = os.environ.pop(SUPERVISOR, None)
     if supervisor is None:
         return
-    # Whoever started the supervisor may have had the signal ignored or held back, which goes on to its children.
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if str(os.getppid()) != supervisor:
-        sys.exit(0)  # it died before we asked
+    from ops_platform.instance.processes import end_with
+
+    end_with(int(supervisor), signal.SIGTERM)
 
 
 def _code() -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
-from ops_platform.failures import OpsError
+from ops_platform.failures import in_words
 from ops_platform.ingestion.contract import Record, Stream, UnderWay, VendorSource
 from ops_platform.ingestion.receipts import write_counts
 
@@ -50,8 +50,7 @@ def sweep_or_hold(sync: UnderWay, allow_shrink: bool = False) -> None:
     try:
         _sweep(sync, allow_shrink)
     except Exception as error:
-        text = str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {error}"
-        sync.result.sweep, sync.result.held = "held", f"deleted records were not looked for: {text}"
+        sync.result.sweep, sync.result.held = "held", f"deleted records were not looked for: {in_words(error)}"
 
 
 def _sweep(sync: UnderWay, allow_shrink: bool) -> None:

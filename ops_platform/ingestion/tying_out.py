@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from ops_platform.failpoints import failpoint
-from ops_platform.failures import OpsError
+from ops_platform.failures import OpsError, in_words
 from ops_platform.ingestion import reread, sweep, tie_out
 from ops_platform.ingestion.contract import LandedQuery, Stream, UnderWay
 from ops_platform.ingestion.tie_out import Comparison
@@ -119,7 +119,7 @@ def _read_again(
     except Exception as error:
         if sync.connection.closed:
             raise
-        return compared, _in_words(error)
+        return compared, in_words(error)
     try:
         again = _both_sides(sync, query, days, today)
         too_many = any(item.landed_count > item.source_count for item in again)
@@ -133,7 +133,7 @@ def _read_again(
         # They are landed; the vendor's side stays what it said before.
         landed = tie_out.landed_totals(sync.connection, query, days)
         now_landed = {day: _with_landed(before[day], *landed.get(day, (0, Decimal(0)))) for day in days}
-        return [{**before, **now_landed}[day] for day in sorted(before)], f"compared again: {_in_words(error)}"
+        return [{**before, **now_landed}[day] for day in sorted(before)], f"compared again: {in_words(error)}"
     found = {item.day: item for item in again}
     # A day of which neither side has anything any more ties out.
     nothing = {day: Comparison(query.entity, day, 0, 0, None, None, None) for day in days}
@@ -143,10 +143,6 @@ def _read_again(
 
 def _with_landed(item: Comparison, count: int, amount: Decimal | None) -> Comparison:
     return replace(item, landed_count=count, landed_amount=None if item.source_amount is None else amount)
-
-
-def _in_words(error: Exception) -> str:
-    return str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {error}"
 
 
 def _days_to_check(

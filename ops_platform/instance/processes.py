@@ -1,14 +1,31 @@
-"""The processes of runs on this machine, found in `/proc`: no Dagster, no database.
+"""Processes here: those of runs, found in `/proc`, and one that ends with its parent. No Dagster, no database.
 
-Belongs here: finding them. Does not belong here: starting and judging them (`launcher.py`).
+Belongs here: finding them, tying one to another. Does not belong here: starting and judging them (`launcher.py`).
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 from pathlib import Path
 
 WORKER_MODULE = "ops_platform.instance.worker"
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with(parent: int, by: signal.Signals) -> None:
+    """Have the kernel end this process, by that signal, when the one that started it dies, however it dies; now, where
+    it died before. It stays so through exec."""
+    # Whoever started the parent may have had the signal ignored or held back, which goes on to its children.
+    if by is not signal.SIGKILL:
+        if signal.getsignal(by) is signal.SIG_IGN:
+            signal.signal(by, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {by})
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(0)
 
 
 def of_runs(dagster_home: Path) -> list[int]:

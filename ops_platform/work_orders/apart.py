@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from ops_platform import failures
-from ops_platform.failures import OpsError, PermanentFailure, TransientFailure
+from ops_platform.failures import OpsError, PermanentFailure, TransientFailure, in_words
 from ops_platform.settings import PROJECT_ROOT, Settings
 from ops_platform.work_orders.store import LostLeaseError
 
@@ -94,7 +94,9 @@ def answer_apart(
 
     `log` is given its lines. Raises what the answer raised; `TransientFailure` where the process died or took longer
     than `seconds`."""
-    order = {"work_id": work_id, "holder": holder, "settings": handed(settings)}
+    order = {
+        "work_id": work_id, "holder": holder, "attempt_process": os.getpid(), "settings": handed(settings),
+    }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", module], cwd=PROJECT_ROOT, env=surroundings(os.environ), stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
@@ -173,9 +175,8 @@ def as_said(error: BaseException) -> dict[str, Any]:
     kind = next((name for name, named in _KINDS.items() if type(error) is named), None)
     if kind is None and isinstance(error, OpsError):
         kind = next((name for name, named in _KINDS.items() if isinstance(error, named)), "PermanentFailure")
-    words = str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {error}"
     return {
-        "kind": kind or ("TransientFailure" if _is_away(error) else "PermanentFailure"), "words": words,
+        "kind": kind or ("TransientFailure" if _is_away(error) else "PermanentFailure"), "words": in_words(error),
         "retry_after": getattr(error, "retry_after", None), "exhausted": getattr(error, "exhausted", False),
     }  # fmt: skip
 

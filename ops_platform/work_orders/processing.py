@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.failpoints import failpoint
-from ops_platform.failures import ConfigurationError, PermanentFailure, TransientFailure
+from ops_platform.failures import ConfigurationError, PermanentFailure, TransientFailure, in_words
 from ops_platform.work_orders import answers, effects, ledger, manager, oversight, sanitising, showing, store
 from ops_platform.work_orders.model import FailureClass, Phase
 from ops_platform.work_orders.store import LostLeaseError
@@ -307,11 +307,9 @@ def _class_of(error: BaseException) -> FailureClass:
 
 
 def _words_of(error: BaseException) -> str:
-    from ops_platform.failures import OpsError
     from ops_platform.redaction import without_secrets
 
-    words = str(error) if isinstance(error, OpsError) else f"{type(error).__name__}: {error}"
-    return " ".join(without_secrets(words).replace("\x00", "").split())[:2000] or type(error).__name__
+    return " ".join(without_secrets(in_words(error)).replace("\x00", "").split())[:2000] or type(error).__name__
 
 
 class _Heartbeat(threading.Thread):

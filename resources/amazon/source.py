@@ -120,28 +120,25 @@ class AmazonSource:
 
     def _orders(self, cursor: str | None, now: datetime) -> Iterator[Page]:
         self._stopped_at = None
-        reader = orders.OrderReader(
+        reader = self._order_reader()
+        yield from reader.pages(cursor, now)
+        self._stopped_at = reader.stopped_at
+
+    def _order_reader(self, **more: Any) -> orders.OrderReader:
+        return orders.OrderReader(
             self.client,
             self.marketplace.id,
             page_size=self.orders_page_size,
             budget_seconds=self.orders_budget_seconds,
             daily=self._orders_by_day,
+            **more,
         )
-        yield from reader.pages(cursor, now)
-        self._stopped_at = reader.stopped_at
 
     def day_pages(self, stream: Stream, days: Sequence[date], *, now: datetime) -> Iterator[Page]:
         """Every order placed on these days of the marketplace; days that follow each other in one search, because
         searches are few."""
         self._spent_before = self.client.requests
-        reader = orders.OrderReader(
-            self.client,
-            self.marketplace.id,
-            page_size=self.orders_page_size,
-            budget_seconds=self.orders_budget_seconds,
-            daily=self._orders_by_day,
-            by="created",
-        )
+        reader = self._order_reader(by="created")
         spans: list[tuple[datetime, datetime]] = []
         for day in sorted(set(days)):
             start, end = day_bounds(day, self.marketplace.zone)
