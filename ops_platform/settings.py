@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     hubspot_token: Secret = None
     hubspot_base_url: Text = None
     hubspot_api_version: str = "2026-09"
+    hubspot_surveys: bool = True
 
     airtable_token: Secret = None
     airtable_base_url: Text = None

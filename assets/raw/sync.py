@@ -157,6 +157,7 @@ def _sync_vendor(
 ) -> Iterator[SyncEvent]:
     from ops_platform.ingestion.connections import note_connection
     from ops_platform.ingestion.sync import sync_vendor
+    from resources.vendors import streams as declared_streams
 
     now = clock.now()
     today = clock.business_day(now, get_fleet().company.timezone)
@@ -164,26 +165,35 @@ def _sync_vendor(
         source, problem = vendors.source(name), None
     except OpsError as error:
         source, problem = None, str(error)
+    left_out = sorted(declared_streams(name).keys() - source.streams.keys()) if source is not None else []
     with warehouse.connect() as connection:
-        note_connection(connection, name, connected=source is not None, detail=problem, now=now)
+        note_connection(
+            connection, name, connected=source is not None, detail=problem, now=now, left_out=left_out
+        )  # fmt: skip
     if source is None:
         for stream in streams:
-            yield from _not_connected(stream, problem)
+            yield from _not_connected(stream, problem or "no credentials are set", failed=problem is not None)
         return
+    read = []
+    for stream in streams:
+        if stream.name in left_out:
+            yield from _not_connected(stream, "left out by the settings", failed=False)
+        else:
+            read.append(stream)
     results = sync_vendor(
-        warehouse.connect, source, streams, now=now, today=today, run_id=run_id, sweep_every=SWEEP_EVERY,
+        warehouse.connect, source, read, now=now, today=today, run_id=run_id, sweep_every=SWEEP_EVERY,
         progress=progress.report,
     )  # fmt: skip
-    for stream, result in zip(streams, results, strict=True):
+    for stream, result in zip(read, results, strict=True):
         yield from _events(stream, result)
 
 
-def _not_connected(stream: Stream, problem: str | None) -> Iterator[SyncEvent]:
-    metadata = {"sync": "not connected", "reason": problem or "no credentials are set"}
+def _not_connected(stream: Stream, reason: str, *, failed: bool) -> Iterator[SyncEvent]:
+    metadata = {"sync": "not connected", "reason": reason}
     yield MaterializeResult(asset_key=raw_key(stream), metadata=metadata)
     yield AssetCheckResult(
-        check_name="synced", asset_key=raw_key(stream), passed=problem is None, metadata=metadata,
-        severity=AssetCheckSeverity.ERROR if problem else AssetCheckSeverity.WARN,
+        check_name="synced", asset_key=raw_key(stream), passed=not failed, metadata=metadata,
+        severity=AssetCheckSeverity.ERROR if failed else AssetCheckSeverity.WARN,
     )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ left join lateral (
         and runs.status in ('succeeded', 'failed', 'paused')
     order by runs.id desc limit 1
 ) as latest on true
+where not coalesce(streams.stream = any(connections.left_out), false)
 order by streams.vendor, streams.stream
 """
 # The latest word on each entity and day; of a day still open nothing is said.

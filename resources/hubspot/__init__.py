@@ -38,4 +38,4 @@ def connect(settings: Settings) -> HubSpotSource | None:
         return None
     paths = Paths(settings.hubspot_api_version)
     http = HttpClient(VENDOR, settings.hubspot_base_url or "https://api.hubapi.com")
-    return HubSpotSource(HubSpotClient(http, settings.hubspot_token, paths))
+    return HubSpotSource(HubSpotClient(http, settings.hubspot_token, paths), surveys=settings.hubspot_surveys)

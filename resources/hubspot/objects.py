@@ -158,7 +158,20 @@ CALLS = Kind(
     created="hs_createdate",
 )
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (COMPANIES, CONTACTS, DEALS, TICKETS, EMAILS, CALLS)}
+SURVEY_ANSWERS = Kind(
+    "feedback_submissions",
+    "Answers to customer surveys: which kind of survey, the rating, when; no name, no address, no words",
+    "hs_lastmodifieddate",
+    ("hs_survey_type", "hs_value"),
+    # A rating is a number in every survey but those of one's own making, whose answers may be words.
+    ("hs_response_group", "hs_survey_channel", "hs_survey_id", "hs_submission_timestamp"),
+    times=("hs_submission_timestamp",),
+    created="hs_createdate",
+)
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind for kind in (COMPANIES, CONTACTS, DEALS, TICKETS, EMAILS, CALLS, SURVEY_ANSWERS)
+}
 STAGED = tuple(kind for kind in KINDS.values() if kind.stage is not None)
 OWNERS = Stream(
     VENDOR, "owners", "Owners: who answers for records, those who left too", full_refresh=True, ties_out=True

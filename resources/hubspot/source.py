@@ -33,6 +33,7 @@ from resources.hubspot.objects import (
     STAGE_HISTORY,
     STAGED,
     STREAMS,
+    SURVEY_ANSWERS,
     VENDOR,
     Kind,
     check_association,
@@ -70,7 +71,8 @@ _READING = frozenset({"tickets", "oauth"})
 
 
 class HubSpotSource:
-    """An account behind `client`. Opens nothing until first used."""
+    """An account behind `client`. Opens nothing until first used. `surveys`: whether the account has customer surveys;
+    without them it has no stream of their answers."""
 
     vendor = VENDOR
     # The associations of a record are always read whole: a row of a record that was read and that did not come along
@@ -85,10 +87,13 @@ class HubSpotSource:
         *,
         records_read_whole: int = RECORDS_READ_WHOLE,
         rotation_days: int = ROTATION_DAYS,
+        surveys: bool = True,
     ) -> None:
         self.client = client
         self.http = client.http
         self.streams: dict[str, Stream] = dict(STREAMS)
+        if not surveys:
+            del self.streams[SURVEY_ANSWERS.name]
         self.records_read_whole = records_read_whole
         self.rotation_days = rotation_days
         # Optional properties this account does not have, by kind: they stay unknown.
@@ -494,6 +499,8 @@ class HubSpotSource:
         yield from self._scopes()
         known: dict[str, str] = {}
         for kind in KINDS.values():
+            if kind.name not in self.streams:
+                continue
             streams = (kind.name, *((STAGE_HISTORY.name, ASSOCIATIONS.name) if kind.stage else ()))
             yield _probed(kind.name, streams, lambda: self._known_record(kind, known))  # noqa: B023
         for archived in (False, True):
@@ -677,6 +684,8 @@ def _probed(endpoint: str, streams: tuple[str, ...], ask: Callable[[], str]) -> 
             if refused.scopes
             else "see docs/connect/hubspot.md"
         )
+        if endpoint == SURVEY_ANSWERS.name:
+            remedy += "; where the account has no surveys, set HUBSPOT_SURVEYS=false"
         return Probe(endpoint, False, str(refused), remedy, streams)
     except OpsError as error:
         return Probe(endpoint, False, str(error), "see docs/connect/hubspot.md", streams)

@@ -6,10 +6,14 @@ Belongs here: names, types, what comes back unasked. Does not belong here: value
 from __future__ import annotations
 
 ACTIVITIES = ("emails", "calls")
-KINDS = ("contacts", "companies", "deals", "tickets", *ACTIVITIES)
+SURVEYS = "feedback_submissions"
+KINDS = ("contacts", "companies", "deals", "tickets", *ACTIVITIES, SURVEYS)
+# Their day of creation is kept under HubSpot's own name alone.
+WITHOUT_CREATEDATE = (*ACTIVITIES, SURVEYS)
 # The vendor's numbers of the kinds, which may stand in paths as well.
 TYPE_IDS = {
-    "0-1": "contacts", "0-2": "companies", "0-3": "deals", "0-5": "tickets", "0-48": "calls", "0-49": "emails",
+    "0-1": "contacts", "0-2": "companies", "0-3": "deals", "0-5": "tickets", "0-19": SURVEYS, "0-48": "calls",
+    "0-49": "emails",
 }  # fmt: skip
 MODIFIED = {
     "contacts": "lastmodifieddate",
@@ -18,9 +22,9 @@ MODIFIED = {
     "tickets": "hs_lastmodifieddate",
     "emails": "hs_lastmodifieddate",
     "calls": "hs_lastmodifieddate",
+    SURVEYS: "hs_lastmodifieddate",
 }
-# Activities have their day of creation under HubSpot's own name alone.
-CREATED = {kind: "hs_createdate" if kind in ACTIVITIES else "createdate" for kind in KINDS}
+CREATED = {kind: "hs_createdate" if kind in WITHOUT_CREATEDATE else "createdate" for kind in KINDS}
 _EVERYWHERE = {
     "hs_object_id": "number",
     "hs_createdate": "datetime",
@@ -67,9 +71,15 @@ _OWN = {
         "hs_call_disposition": "enumeration", "hs_call_duration": "number", "hs_call_title": "string",
         "hs_call_body": "string", "hs_call_to_number": "string", "hs_lastmodifieddate": "datetime",
     },
+    SURVEYS: {
+        "hs_survey_type": "enumeration", "hs_survey_id": "number", "hs_survey_name": "string",
+        "hs_survey_channel": "enumeration", "hs_value": "number", "hs_response_group": "enumeration",
+        "hs_submission_timestamp": "datetime", "hs_submission_name": "string", "hs_content": "string",
+        "hs_contact_id": "number", "hs_contact_email_rollup": "string", "hs_lastmodifieddate": "datetime",
+    },
 }  # fmt: skip
 PROPERTIES: dict[str, dict[str, str]] = {
-    kind: {**_EVERYWHERE, **({} if kind in ACTIVITIES else _OF_RECORDS), **own} for kind, own in _OWN.items()
+    kind: {**_EVERYWHERE, **({} if kind in WITHOUT_CREATEDATE else _OF_RECORDS), **own} for kind, own in _OWN.items()
 }
 # What an e-mail says and to whom is kept from an app without the scope for it, in every answer.
 REDACTED = frozenset(name for name in _OWN["emails"] if name.startswith("hs_email_"))
@@ -81,6 +91,7 @@ UNASKED = {
     "tickets": ("subject", "content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_priority", "hs_ticket_category"),
     "emails": (),
     "calls": (),
+    SURVEYS: (),
 }
 STAGE = {"deals": "dealstage", "tickets": "hs_pipeline_stage"}
 CUSTOM = frozenset({"erp_customer_id", "erp_invoice_number", "shop_order_name"})

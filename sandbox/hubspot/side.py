@@ -21,7 +21,7 @@ from sandbox.company import Company
 from sandbox.exchange import note
 from sandbox.faults import FaultPlan
 from sandbox.hooks import Clock
-from sandbox.hubspot.properties import CREATED, CUSTOM, KINDS, MODIFIED, REDACTED, STAGE, TYPE_IDS, UNASKED
+from sandbox.hubspot.properties import CREATED, CUSTOM, KINDS, MODIFIED, REDACTED, STAGE, SURVEYS, TYPE_IDS, UNASKED
 from sandbox.hubspot.search import MOST_RESULTS, SearchRefused, search
 from sandbox.hubspot.world import ASSOCIATION_TYPES, Item, World, stamp
 from sandbox.mutation import MutationRefused, required
@@ -36,6 +36,7 @@ _READ = {
     # Activities come with the people they were had with.
     "emails": "crm.objects.contacts.read",
     "calls": "crm.objects.contacts.read",
+    SURVEYS: "crm.objects.feedback_submissions.read",
 }
 _OWNERS = "crm.objects.owners.read"
 _EMAIL_CONTENT = "sales-email-read"
@@ -46,6 +47,7 @@ TOKENS: dict[str, frozenset[str]] = {
     "pat-na1-sandbox-no-tickets": _ALL - {"tickets"},
     "pat-na1-sandbox-no-owners": _ALL - {_OWNERS},
     "pat-na1-sandbox-no-emails": _ALL - {_EMAIL_CONTENT},
+    "pat-na1-sandbox-no-surveys": _ALL - {_READ[SURVEYS]},
     "pat-na1-sandbox-nothing": frozenset(),
     "pat-na1-sandbox-writes": _ALL | {"crm.objects.deals.write", "content"},
 }

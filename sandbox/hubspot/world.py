@@ -15,8 +15,9 @@ from typing import Any
 from sandbox.company import Company
 from sandbox.company.crm import Crm, CrmCompany, CrmContact, CrmDeal, CrmTicket, StageEntry, build_crm
 from sandbox.company.outreach import LoggedCall, LoggedEmail, Outreach, build_outreach
+from sandbox.company.satisfaction import SurveyAnswer, build_satisfaction
 from sandbox.company.staff import BY_KEY, Employee
-from sandbox.hubspot.properties import ACTIVITIES, KINDS, MODIFIED, PROPERTIES, STAGE
+from sandbox.hubspot.properties import KINDS, MODIFIED, PROPERTIES, STAGE, SURVEYS, WITHOUT_CREATEDATE
 
 _STAGES: tuple[tuple[str, str, str, str], ...] = (
     ("inquiry", "appointmentscheduled", "New inquiry", "0.1"),
@@ -62,6 +63,10 @@ ASSOCIATION_TYPES: dict[tuple[str, str], tuple[tuple[int, str | None], ...]] = {
     ("contacts", "calls"): ((193, None),),
     ("calls", "deals"): ((206, None),),
     ("deals", "calls"): ((205, None),),
+    ("feedback_submissions", "contacts"): ((98, None),),
+    ("contacts", "feedback_submissions"): ((97, None),),
+    ("feedback_submissions", "tickets"): ((100, None),),
+    ("tickets", "feedback_submissions"): ((99, None),),
 }
 # The outcomes of a call as every new account has them: the vendor knows them by these ids, not by name.
 CALL_OUTCOMES = {
@@ -103,6 +108,11 @@ class World:
         self.owners = [_owner(person, company) for person in crm.owners]
         self._fill(crm)
         self._log(company.part(build_outreach))
+        for answer in company.part(build_satisfaction).answers:
+            item = self._keep(SURVEYS, answer, _survey_answer(answer))
+            self.associate(SURVEYS, item.id, "tickets", str(answer.ticket_id))
+            if answer.contact_id is not None:
+                self.associate(SURVEYS, item.id, "contacts", str(answer.contact_id))
 
     def _log(self, outreach: Outreach) -> None:
         for kind, logged in (("emails", outreach.emails), ("calls", outreach.calls)):
@@ -139,7 +149,7 @@ class World:
     def _keep(
         self,
         kind: str,
-        told: CrmCompany | CrmContact | CrmDeal | CrmTicket | LoggedEmail | LoggedCall,
+        told: CrmCompany | CrmContact | CrmDeal | CrmTicket | LoggedEmail | LoggedCall | SurveyAnswer,
         values: dict[str, str | None],
     ) -> Item:
         item = Item(kind, str(told.id), values, told.created_at, told.modified_at, archived=told.archived_at)
@@ -158,7 +168,7 @@ class World:
 
     def _stamp(self, item: Item) -> None:
         item.properties["hs_object_id"] = item.id
-        if item.kind not in ACTIVITIES:
+        if item.kind not in WITHOUT_CREATEDATE:
             item.properties["createdate"] = item.properties.get("createdate") or stamp(item.created)
         item.properties["hs_createdate"] = stamp(item.created)
         for name in {MODIFIED[item.kind], "hs_lastmodifieddate"}:
@@ -444,6 +454,22 @@ def _call(call: LoggedCall) -> dict[str, str | None]:
         "hs_call_title": "Call",
         "hs_call_to_number": "+1 555 0100",
         "hubspot_owner_id": _owned(call.owner),
+    }
+
+
+def _survey_answer(answer: SurveyAnswer) -> dict[str, str | None]:
+    return {
+        "hs_survey_type": "CSAT",
+        "hs_survey_id": "5",
+        "hs_survey_name": "How did we do?",
+        "hs_survey_channel": answer.channel,
+        "hs_value": str(answer.rating),
+        "hs_response_group": ("DETRACTOR", "PASSIVE", "PROMOTER")[answer.rating],
+        "hs_submission_timestamp": stamp(answer.at),
+        "hs_submission_name": "How did we do? - somebody@mail.example",
+        "hs_content": answer.words,
+        "hs_contact_id": _text(answer.contact_id),
+        "hs_contact_email_rollup": "somebody@mail.example",
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 from ops_platform.alerts.signal import Severity, Signal, SubjectKind
 from ops_platform.alerts.sources import JobState, job_signals, source_signals, tie_out_signals
 from ops_platform.fleet import get_fleet
+from ops_platform.ingestion.connections import note_connection
 from ops_platform.watch.judgement import Finding
 from tests.conftest import Connect
 
@@ -79,6 +80,20 @@ def test_a_stream_is_well_stale_failing_or_unknown(warehouse: Connect) -> None:
     assert "ops syncs shopify" in found["shopify.products"].explanation
     assert "ops schema hubspot" in found["hubspot.deals"].explanation
     assert all(signal.depends_on == (name,) for name, signal in found.items())
+
+
+def test_a_stream_that_is_left_out_is_neither_failing_nor_stale(warehouse: Connect) -> None:
+    with warehouse() as connection:
+        fresh(connection, "hubspot", "feedback_submissions", 90)
+        fresh(connection, "hubspot", "deals", 1)
+        synced(connection, "hubspot", "feedback_submissions", "failed", 2)
+        synced(connection, "hubspot", "deals", "succeeded", 1)
+        note_connection(connection, "hubspot", connected=True, detail=None, now=NOW, left_out=["feedback_submissions"])
+        assert list(by_name(source_signals(connection, get_fleet(), NOW))) == ["hubspot.deals"]
+        # Taken in again, it is unknown until it is read.
+        note_connection(connection, "hubspot", connected=True, detail=None, now=NOW)
+        again = by_name(source_signals(connection, get_fleet(), NOW))
+        assert again["hubspot.feedback_submissions"].found is not Finding.CLEAR
 
 
 def test_a_mended_stream_is_clear_again(warehouse: Connect) -> None:

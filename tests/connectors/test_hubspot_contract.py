@@ -188,7 +188,7 @@ ANSWERS = {
     ),
 }  # fmt: skip
 _VERSION = r"(2026-09|2026-03)"
-_KIND = r"(contacts|companies|deals|tickets|emails|calls)"
+_KIND = r"(contacts|companies|deals|tickets|emails|calls|feedback_submissions)"
 # path, with a dated version or as v3 → what it is
 PATHS = {
     rf"/crm/(objects/{_VERSION}|v3/objects)/{_KIND}": ("GET", "list"),

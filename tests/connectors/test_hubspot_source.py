@@ -81,6 +81,23 @@ def test_settings_make_a_source() -> None:
         hubspot.connect(Settings(hubspot_token=SecretStr("pat-x"), hubspot_api_version="2025-01"))
 
 
+def test_an_account_without_surveys_has_no_stream_of_them(world: World) -> None:
+    limited = {"hubspot_token": SecretStr("pat-na1-sandbox-no-surveys"), "hubspot_surveys": False}
+    source = hubspot.connect(world.settings.model_copy(update=limited))
+    assert source is not None
+    source.http.sleep = lambda _: None
+    assert set(STREAMS) - set(source.streams) == {"feedback_submissions"}
+    assert [probe for probe in source.probe() if not probe.ok] == []
+
+
+def test_of_a_survey_answer_only_the_rating_is_read(world: World) -> None:
+    answers = list(read(world.hubspot(), "feedback_submissions").payloads.values())
+    assert len(answers) > 5
+    of_people = ("example", "hs_content", "hs_submission_name", "hs_contact_id", "Thanks!")
+    assert not any(word in json.dumps(answer) for answer in answers for word in of_people)
+    assert {answer["properties"]["hs_value"] for answer in answers} >= {"0", "2"}
+
+
 @pytest.mark.parametrize("version", ["2026-09", "2026-03", "v3"])
 def test_every_version_reads_the_same(world: World, version: str) -> None:
     world_settings = world.settings.model_copy(update={"hubspot_api_version": version})
@@ -648,6 +665,14 @@ def test_probe_tells_what_to_do(world: World) -> None:
     assert (refused.endpoint, refused.streams) == ("emails", ("emails",)) and "sales-email-read" in refused.said
     landed = read(sealed, "emails")
     assert not landed.payloads and {each.reason for each in landed.rejected} == {"missing_field"}
+    unasked = hubspot.connect(
+        world.settings.model_copy(update={"hubspot_token": SecretStr("pat-na1-sandbox-no-surveys")})
+    )
+    assert unasked is not None
+    unasked.http.sleep = lambda _: None
+    (refused,) = [probe for probe in unasked.probe() if not probe.ok]
+    assert refused.streams == ("feedback_submissions",)
+    assert "crm.objects.feedback_submissions.read" in refused.remedy and "HUBSPOT_SURVEYS=false" in refused.remedy
     wrong = hubspot.connect(world.settings.model_copy(update={"hubspot_token": SecretStr("pat-wrong")}))
     assert wrong is not None
     (only,) = wrong.probe()

@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.company import Company, generate
 from sandbox.company.crm import Crm, build_crm, incidents, manager_of
+from sandbox.company.satisfaction import build_satisfaction
 from sandbox.company.staff import BY_KEY
 from sandbox.hubspot import HubSpotSide
 from sandbox.server import Sandbox, running
@@ -321,6 +322,22 @@ def test_tickets_are_about_orders_and_invoices_that_exist(company: Company, crm:
                 assert (contact.first_name, contact.last_name) == (customer.first_name, customer.last_name)
         else:
             assert ticket.company_id in companies
+
+
+def test_an_answer_to_a_survey_follows_a_closed_ticket(company: Company, crm: Crm) -> None:
+    answers = company.part(build_satisfaction).answers
+    tickets = {ticket.id: ticket for ticket in crm.tickets}
+    assert len(answers) > 50 and len({each.ticket_id for each in answers}) == len(answers)
+    happy: dict[bool, list[bool]] = {True: [], False: []}
+    for answer in answers:
+        ticket = tickets[answer.ticket_id]
+        closed = [entry.at for entry in ticket.stages if entry.stage == "closed"]
+        assert closed and closed[0] < answer.at <= company.clock and answer.contact_id == ticket.contact_id
+        assert ticket.first_reply_at is not None
+        happy[ticket.first_reply_at - ticket.created_at > timedelta(hours=24)].append(answer.rating == 2)
+    assert sum(happy[False]) / len(happy[False]) > sum(happy[True]) / len(happy[True])
+    after = generate(7, MONTHS_LATER + timedelta(days=9)).part(build_satisfaction).answers
+    assert set(answers) < set(after)
 
 
 def test_owners_are_of_the_roster_and_stages_in_order(crm: Crm) -> None:

@@ -40,8 +40,8 @@ STREAMS = {
     ),
     "slack": ("channels", "users", "messages"),
     "hubspot": (
-        "owners", "pipelines", "companies", "contacts", "deals", "tickets", "emails", "calls", "stage_history",
-        "associations",
+        "owners", "pipelines", "companies", "contacts", "deals", "tickets", "emails", "calls",
+        "feedback_submissions", "stage_history", "associations",
     ),
     "amazon": ("orders", "inventory_summaries", "listings", "account_health"),
     "klaviyo": (

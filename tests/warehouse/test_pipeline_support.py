@@ -12,6 +12,7 @@ import pytest
 from sandbox.company import Company
 from sandbox.company.crm import OPEN_STAGES, Crm, CrmDeal
 from sandbox.company.outreach import build_outreach
+from sandbox.company.satisfaction import build_satisfaction
 from sandbox.hubspot.world import owner_id
 from tests.connectors.conftest import NOW
 from tests.warehouse.dbt_warehouse import DbtWarehouse
@@ -181,6 +182,25 @@ def test_tickets_are_the_company_s(warehouse: DbtWarehouse, crm: Crm) -> None:
     hours = sum((t.first_reply_at - t.created_at).total_seconds() for t in tickets if t.first_reply_at is not None)
     told = warehouse.one("select sum(response_hours) from marts.fct_support_daily")
     assert abs(told * 3600 - Decimal(hours)) < len(tickets)
+
+
+def test_satisfaction_is_what_customers_answered(warehouse: DbtWarehouse, company: Company) -> None:
+    answers = company.part(build_satisfaction).answers
+    days = {day_of(answer.at) for answer in answers}
+    told = {
+        day: (value, happy, rated)
+        for day, value, happy, rated in warehouse.rows(
+            "select date, value, numerator, denominator from candidate_metrics.csat where dimension = 'all'"
+        )
+    }
+    assert set(told) == days and len(days) > 5
+    for day in days:
+        ratings = [answer.rating for answer in answers if day_of(answer.at) == day]
+        happy = ratings.count(2)
+        assert told[day] == (round(Decimal(happy) / len(ratings), 8), happy, len(ratings))
+    assert warehouse.one(
+        "select sum(value) from candidate_metrics.survey_answers where dimension_value = 'csat'"
+    ) == len(answers)
 
 
 def test_scores_stand_within_their_bands_and_tiers(warehouse: DbtWarehouse, crm: Crm) -> None:

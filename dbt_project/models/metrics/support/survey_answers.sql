@@ -1,0 +1,1 @@
+{{ daily_sum('fct_satisfaction_daily', 'answers', dimensions=['survey']) }}
