@@ -31,4 +31,5 @@ inner join {{ ref('fct_order_lines') }} as lines
 where
     lines.sku is not null
     and not refunds.is_cancelled
+    and not lines.is_gift_card
     and {{ in_scope('refund_lines.order_id') }}

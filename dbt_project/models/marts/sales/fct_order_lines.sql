@@ -5,7 +5,32 @@
     indexes=[{'columns': ['order_id', 'line_number'], 'unique': true}, {'columns': ['sku', 'sales_day']}, {'columns': ['sales_day']}],
 ) }}
 
-with lines as (
+-- A gift card is no sale: what is paid for it is owed until it is redeemed, and then it pays for a sale.
+with sold as (
+    select
+        order_lines.order_line_id,
+        order_lines.order_id,
+        order_lines.line_number,
+        order_lines.title,
+        order_lines.sku,
+        order_lines.product_id,
+        order_lines.variant_id,
+        order_lines.unit_price,
+        order_lines.is_gift_card,
+        order_lines.quantity < 0 as is_return,
+        case when order_lines.is_gift_card then 0 else order_lines.quantity end as quantity,
+        case when order_lines.is_gift_card then 0 else order_lines.gross_amount end as gross_amount,
+        case when order_lines.is_gift_card then 0 else order_lines.discount_amount end as discount_amount,
+        case when order_lines.is_gift_card then 0 else order_lines.tax_amount end as tax_amount,
+        case
+            when order_lines.is_gift_card then order_lines.gross_amount - order_lines.discount_amount
+            else 0
+        end as gift_card_amount
+    from {{ ref('stg_shopify__order_lines') }} as order_lines
+    where {{ in_scope('order_lines.order_id') }}
+),
+
+lines as (
     select
         order_lines.*,
         orders.order_name,
@@ -22,7 +47,7 @@ with lines as (
         - order_lines.discount_amount
         - case when orders.is_tax_included then order_lines.tax_amount else 0 end as net_amount
     from {{ ref('int_orders') }} as orders
-    inner join {{ ref('stg_shopify__order_lines') }} as order_lines on orders.order_id = order_lines.order_id
+    inner join sold as order_lines on orders.order_id = order_lines.order_id
     where {{ in_scope('orders.order_id') }}
 )
 
@@ -50,7 +75,8 @@ select
     lines.discount_amount * lines.fx_rate as discount_amount_company,
     lines.net_amount * lines.fx_rate as net_amount_company,
     lines.is_cancelled,
-    lines.quantity < 0 as is_return,
+    lines.is_return,
     lines.unit_price <= 0 as is_unpriced,
-    lines.is_gift_card
+    lines.is_gift_card,
+    lines.gift_card_amount
 from lines

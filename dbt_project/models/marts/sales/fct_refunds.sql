@@ -1,7 +1,12 @@
 {{ config(
     unique_key='refund_id',
     scope='order_id',
-    changed_by={'stg_shopify__refunds': 'order_id', 'stg_shopify__refund_lines': 'order_id', 'int_orders': 'order_id'},
+    changed_by={
+        'stg_shopify__refunds': 'order_id',
+        'stg_shopify__refund_lines': 'order_id',
+        'stg_shopify__order_lines': 'order_id',
+        'int_orders': 'order_id',
+    },
     indexes=[
         {'columns': ['refund_id'], 'unique': true},
         {'columns': ['refund_day']},
@@ -10,15 +15,29 @@
     ],
 ) }}
 
-with refund_lines as (
+-- What is paid back for a gift card was never a sale.
+with counted as (
     select
         lines.refund_id,
-        sum(lines.quantity)::bigint as quantity,
-        {{ complete_sum('lines.subtotal_amount') }} as subtotal_amount,
-        {{ complete_sum('lines.tax_amount') }} as tax_amount
+        case when sold.is_gift_card then 0 else lines.quantity end as quantity,
+        case when sold.is_gift_card then 0 else lines.subtotal_amount end as subtotal_amount,
+        case when sold.is_gift_card then 0 else lines.tax_amount end as tax_amount
     from {{ ref('stg_shopify__refund_lines') }} as lines
+    left join {{ ref('stg_shopify__order_lines') }} as sold
+        on
+            lines.order_id = sold.order_id
+            and lines.order_line_id = sold.order_line_id
     where {{ in_scope('lines.order_id') }}
-    group by lines.refund_id
+),
+
+refund_lines as (
+    select
+        counted.refund_id,
+        sum(counted.quantity)::bigint as quantity,
+        {{ complete_sum('counted.subtotal_amount') }} as subtotal_amount,
+        {{ complete_sum('counted.tax_amount') }} as tax_amount
+    from counted
+    group by counted.refund_id
 ),
 
 refunds as (
