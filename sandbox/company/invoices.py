@@ -103,17 +103,14 @@ def erp_faults(
     doubled: set[int] = set()
     late: dict[int, datetime] = {}
     hit: dict[int, list[str]] = {}
-    planned = [plan for plan in plans if plan.kind.startswith("erp_")]
-    days = {plan: _bounds(plan) for plan in planned}
-    streams = {plan: stream(seed, "erp", plan.id) for plan in planned}
+    planned = [(plan, *_bounds(plan), stream(seed, "erp", plan.id)) for plan in plans if plan.kind.startswith("erp_")]
     for order in placed:
         if order.test:
             continue
-        for plan in planned:
-            start, end = days[plan]
+        for plan, start, end, chance in planned:
             if not start <= order.at < end:
                 continue
-            draw = streams[plan].random()
+            draw = chance.random()
             names = hit.setdefault(plan.id, [])
             if plan.kind == "erp_gap" and (draw < plan.size or not names):
                 missing.add(order.id)

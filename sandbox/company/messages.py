@@ -6,8 +6,10 @@ The factories are twelve to thirteen hours ahead: their working day is our eveni
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -55,6 +57,7 @@ _ANSWERS = (
 _THANKS = ("Got it, thanks!", "收到", "OK, noted 👍")
 _OURS = ("U0NORA", "U0DAN", "U0PRIYA")
 _ABROAD = "U0PRIYA"
+_PLACED_AT = itemgetter(0)
 
 
 def build_messages(
@@ -69,13 +72,22 @@ def build_messages(
         or [d.variant.sku for d in demands[:20]]
         for channel in partners
     }
+    # Logistics knows of every purchase, a factory of its own.
+    placed = {
+        channel.id: sorted(
+            (purchase.created_at, purchase.number)
+            for purchase in purchases
+            if channel.supplier_id in (None, purchase.supplier_id)
+        )
+        for channel in partners
+    }
     day = FIRST_DAY
     # The partner's day begins on the evening before ours.
     while day <= last + timedelta(days=1):
         if day.weekday() < 5 or (day.weekday() == 5 and day.toordinal() % 3 == 0):
             rng = stream(seed, "messages", day)
             for place, channel in enumerate(partners):
-                found.extend(_shift(rng, day, place, channel, skus[channel.id], purchases, clock))
+                found.extend(_shift(rng, day, place, channel, skus[channel.id], placed[channel.id], clock))
         day += timedelta(days=1)
     found.sort(key=lambda message: (message.at, message.id))
     return tuple(found)
@@ -83,9 +95,10 @@ def build_messages(
 
 def _shift(
     rng: Random, day: date, place: int, channel: SlackChannel, skus: Sequence[str],
-    purchases: Sequence[PurchaseOrder], clock: datetime,
+    placed: Sequence[tuple[datetime, str]], clock: datetime,
 ) -> list[FactoryMessage]:  # fmt: skip
-    """One partner's working day. Everything is drawn whether or not the clock has reached it."""
+    """One partner's working day. Everything is drawn whether or not the clock has reached it. `placed` has the instants
+    and numbers of the purchase orders it knows of, in order of time."""
     authors = [user.id for user in USERS if user.partner == channel.partner]
     logistics = channel.supplier_id is None
     found: list[FactoryMessage] = []
@@ -96,7 +109,7 @@ def _shift(
         at = (morning + timedelta(seconds=moment)).astimezone(ZoneInfo("UTC"))
         at += timedelta(microseconds=(place * 16 + number) * 100 + 19)
         asks = rng.random() < 0.52
-        known = [p for p in _recent(purchases, at) if logistics or p.supplier_id == channel.supplier_id]
+        known = _latest(placed, at)
         author, amount, sku = rng.random(), rng.randint(3, 48), rng.random()
         pool: tuple[str, ...]
         if logistics:
@@ -104,7 +117,7 @@ def _shift(
         else:
             pool = _QUESTIONS if asks else _STATEMENTS
         text = pool[(turn + number) % len(pool)].format(
-            po=known[-1].number if known else "PO-2000", sku=skus[int(sku * len(skus))], n=amount * 10
+            po=known or "PO-2000", sku=skus[int(sku * len(skus))], n=amount * 10
         )
         replies = _replies(rng, at, asks, authors[0])
         edit = at + timedelta(minutes=4) if rng.random() < 0.04 else None
@@ -154,7 +167,9 @@ def _replies(rng: Random, at: datetime, asks: bool, author: str) -> list[Reply]:
     return replies
 
 
-def _recent(purchases: Sequence[PurchaseOrder], at: datetime) -> list[PurchaseOrder]:
-    """Purchase orders placed in the sixty days before the instant."""
-    earliest = at - timedelta(days=60)
-    return [purchase for purchase in purchases if earliest <= purchase.created_at <= at]
+def _latest(placed: Sequence[tuple[datetime, str]], at: datetime) -> str | None:
+    """The number of the last purchase order placed in the sixty days before the instant."""
+    before = bisect_right(placed, at, key=_PLACED_AT)
+    if before == 0 or placed[before - 1][0] < at - timedelta(days=60):
+        return None
+    return placed[before - 1][1]

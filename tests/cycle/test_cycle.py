@@ -126,12 +126,11 @@ def test_no_secret_reaches_the_database_or_the_logs(cycle: Cycle) -> None:
                 " and table_schema not like 'raw%' and table_schema not in ('staging', 'intermediate')"
             ).fetchall()
             for schema, table, column in columns:
-                for canary in canaries:
-                    found = connection.execute(
-                        f'select count(*) from {schema}."{table}" where "{column}"::text like %s'.encode(),
-                        (f"%{canary}%",),
-                    ).fetchone()
-                    assert found == (0,), (database, schema, table, column, canary)
+                found = connection.execute(
+                    f'select count(*) from {schema}."{table}" where "{column}"::text like any(%s)'.encode(),
+                    ([f"%{canary}%" for canary in canaries],),
+                ).fetchone()
+                assert found == (0,), (database, schema, table, column)
     for path in cycle.home.rglob("*"):
         inside = path.relative_to(cycle.home).parts[0]
         if path.is_file() and inside not in ("postgres", "sandbox"):
@@ -183,8 +182,10 @@ def test_no_person_is_in_what_is_published(cycle: Cycle) -> None:
         " where table_schema in ('marts', 'metrics') and data_type in ('text', 'ARRAY', 'jsonb') order by 1, 2, 3"
     ):
         texts = [text for (text,) in cycle.rows(f'select distinct "{column}"::text from {schema}.{table}') if text]
-        named = sorted(name for name in people if any(name in text for text in texts))
-        addresses = [text for text in texts if re.search(r"[\w.+-]+@[\w-]+\.[a-z]{2,}", text)]
+        # Every name has a space in it.
+        spoken = "\n".join(text for text in texts if " " in text)
+        named = sorted(name for name in people if name in spoken)
+        addresses = [text for text in texts if "@" in text and re.search(r"[\w.+-]+@[\w-]+\.[a-z]{2,}", text)]
         if named or addresses:
             found.append((f"{schema}.{table}.{column}", named[:3], addresses[:3]))
     assert found == []

@@ -171,6 +171,7 @@ def test_every_metric_of_the_catalogue_is_complete(shop: DbtWarehouse) -> None:
     assert {row[4] for row in rows if row[3] != "money"} == {None}
 
 
+@pytest.mark.slow  # `tests/cycle/test_cycle.py` runs every one of them.
 def test_the_unit_tests_of_the_models_pass(shop: DbtWarehouse) -> None:
     statuses = shop.dbt("test", "--select", "test_type:unit")
     assert len(statuses) >= (20 if is_whole(shop) else 5)
