@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     hubspot_token: Secret = None
     hubspot_base_url: Text = None
     hubspot_api_version: str = "2026-09"
-    hubspot_surveys: bool = True
+    hubspot_surveys: Annotated[bool, BeforeValidator(lambda value: _blank_is_unset(value) or False)] = False
 
     airtable_token: Secret = None
     airtable_base_url: Text = None

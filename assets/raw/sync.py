@@ -155,7 +155,7 @@ def _end_of(future: "Future[None]") -> None:
 def _sync_vendor(
     run_id: str, name: str, streams: list[Stream], warehouse: WarehouseResource, vendors: VendorsResource
 ) -> Iterator[SyncEvent]:
-    from ops_platform.ingestion.connections import note_connection
+    from ops_platform.ingestion.connections import left_out, note_connection
     from ops_platform.ingestion.sync import sync_vendor
     from resources.vendors import streams as declared_streams
 
@@ -165,10 +165,10 @@ def _sync_vendor(
         source, problem = vendors.source(name), None
     except OpsError as error:
         source, problem = None, str(error)
-    left_out = sorted(declared_streams(name).keys() - source.streams.keys()) if source is not None else []
+    unread = left_out(declared_streams(name), source) if source is not None else []
     with warehouse.connect() as connection:
         note_connection(
-            connection, name, connected=source is not None, detail=problem, now=now, left_out=left_out
+            connection, name, connected=source is not None, detail=problem, now=now, left_out=unread
         )  # fmt: skip
     if source is None:
         for stream in streams:
@@ -176,7 +176,7 @@ def _sync_vendor(
         return
     read = []
     for stream in streams:
-        if stream.name in left_out:
+        if stream.name in unread:
             yield from _not_connected(stream, "left out by the settings", failed=False)
         else:
             read.append(stream)

@@ -76,9 +76,12 @@ select
     coalesce(sum(landed_count - source_count) filter (where status = 'mismatched'), 0) as records,
     sum(landed_amount - source_amount) filter (where status = 'mismatched' and currency = %(currency)s) as amount,
     min(day) filter (where status = 'mismatched' and day <> %(whole)s) as first_day,
-    max(checked_at) as checked_at
+    max(tie_outs.checked_at) as checked_at
 from ops.tie_outs
-where day >= %(since)s or day = %(whole)s
+left join ops.connections using (vendor)
+where
+    (day >= %(since)s or day = %(whole)s)
+    and not coalesce(stream = any(connections.left_out), false)
 group by vendor, stream, entity
 order by vendor, stream, entity
 """

@@ -25,7 +25,8 @@ from ops_platform.settings import get_settings
 def sync(names: Sequence[str], *, allow_shrink: bool, sweep: bool, as_json: bool) -> int:
     """Sync the vendors or `vendor.stream`s named (all connected ones when none are). Exit code 1 if any failed."""
     from ops_platform.commands.prepare import prepare_database
-    from resources.vendors import VENDORS, source_of
+    from ops_platform.ingestion.connections import left_out
+    from resources.vendors import VENDORS, source_of, streams
 
     prepare_database()
     chosen = _chosen(names or list(VENDORS))
@@ -33,12 +34,17 @@ def sync(names: Sequence[str], *, allow_shrink: bool, sweep: bool, as_json: bool
     sources = {}
     for vendor in chosen:
         source = source_of(vendor, settings)
-        _note(vendor, connected=source is not None)
+        unread = left_out(streams(vendor), source) if source is not None else []
+        _note(vendor, connected=source is not None, unread=unread)
         if source is None:
             if names:
                 raise ConfigurationError(f"{vendor} is not connected: set its credentials (see .env.example)")
             click.echo(f"· {vendor}: not connected", err=True)
             continue
+        for stream in unread:
+            if f"{vendor}.{stream}" in names:
+                raise ConfigurationError(f"{vendor}.{stream} is left out by the settings: see docs/connect/{vendor}.md")
+        chosen[vendor] = [stream for stream in chosen[vendor] if stream.name not in unread]
         sources[vendor] = source
     if allow_shrink and not names:
         raise click.UsageError("--allow-shrink approves what is named: ops sync VENDOR.STREAM --allow-shrink")
@@ -72,12 +78,12 @@ def sync(names: Sequence[str], *, allow_shrink: bool, sweep: bool, as_json: bool
     return int(any(result.status != "succeeded" or result.sweep == "held" for result in results))
 
 
-def _note(vendor: str, *, connected: bool) -> None:
+def _note(vendor: str, *, connected: bool, unread: Sequence[str]) -> None:
     from ops_platform.database import connect
     from ops_platform.ingestion.connections import note_connection
 
     with connect() as connection:
-        note_connection(connection, vendor, connected=connected, detail=None, now=clock.now())
+        note_connection(connection, vendor, connected=connected, detail=None, now=clock.now(), left_out=unread)
 
 
 def _chosen(names: Sequence[str]) -> dict[str, list[Stream]]:

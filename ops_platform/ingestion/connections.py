@@ -5,12 +5,19 @@ Belongs here: `ops.connections`. Does not belong here: credentials.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import psycopg
+
+    from ops_platform.ingestion.contract import VendorSource
+
+
+def left_out(declared: Iterable[str], source: VendorSource) -> list[str]:
+    """Names of the vendor's declared streams that `source`, by its settings, does not have."""
+    return sorted(set(declared) - source.streams.keys())
 
 
 def note_connection(

@@ -87,7 +87,7 @@ class HubSpotSource:
         *,
         records_read_whole: int = RECORDS_READ_WHOLE,
         rotation_days: int = ROTATION_DAYS,
-        surveys: bool = True,
+        surveys: bool = False,
     ) -> None:
         self.client = client
         self.http = client.http
@@ -500,6 +500,7 @@ class HubSpotSource:
         known: dict[str, str] = {}
         for kind in KINDS.values():
             if kind.name not in self.streams:
+                yield Probe(kind.name, True, "not read: HUBSPOT_SURVEYS is false")
                 continue
             streams = (kind.name, *((STAGE_HISTORY.name, ASSOCIATIONS.name) if kind.stage else ()))
             yield _probed(kind.name, streams, lambda: self._known_record(kind, known))  # noqa: B023
@@ -685,7 +686,7 @@ def _probed(endpoint: str, streams: tuple[str, ...], ask: Callable[[], str]) -> 
             else "see docs/connect/hubspot.md"
         )
         if endpoint == SURVEY_ANSWERS.name:
-            remedy += "; where the account has no surveys, set HUBSPOT_SURVEYS=false"
+            remedy += "; where the account has none, set HUBSPOT_SURVEYS=false"
         return Probe(endpoint, False, str(refused), remedy, streams)
     except OpsError as error:
         return Probe(endpoint, False, str(error), "see docs/connect/hubspot.md", streams)

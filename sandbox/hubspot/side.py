@@ -104,7 +104,7 @@ class HubSpotSide(Side):
     def environment(self, url: str) -> dict[str, str]:
         if self._company.source == "csv":
             return {}
-        return {"HUBSPOT_BASE_URL": url, "HUBSPOT_TOKEN": TOKEN}
+        return {"HUBSPOT_BASE_URL": url, "HUBSPOT_TOKEN": TOKEN, "HUBSPOT_SURVEYS": "true"}
 
     def routes(self) -> list[Route]:
         found = []

@@ -90,6 +90,13 @@ def test_a_stream_that_is_left_out_is_neither_failing_nor_stale(warehouse: Conne
         synced(connection, "hubspot", "deals", "succeeded", 1)
         note_connection(connection, "hubspot", connected=True, detail=None, now=NOW, left_out=["feedback_submissions"])
         assert list(by_name(source_signals(connection, get_fleet(), NOW))) == ["hubspot.deals"]
+        connection.execute(
+            "insert into ops.tie_outs (vendor, stream, entity, day, status, checked_at)"
+            " select 'hubspot', each, each, '2026-11-18', 'mismatched', now()"
+            " from unnest(array['deals', 'feedback_submissions']) as each"
+        )
+        (signal,) = tie_out_signals(connection, get_fleet(), NOW)
+        assert signal.subject.key == "tie_out:hubspot.deals:entity:deals"
         # Taken in again, it is unknown until it is read.
         note_connection(connection, "hubspot", connected=True, detail=None, now=NOW)
         again = by_name(source_signals(connection, get_fleet(), NOW))

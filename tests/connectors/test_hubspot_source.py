@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from ops_platform.database import ensure_raw_tables
 from ops_platform.failures import ConfigurationError, OpsError, PermanentFailure, TransientFailure
+from ops_platform.ingestion.connections import left_out
 from ops_platform.ingestion.sync import sync_stream
 from ops_platform.settings import Settings
 from resources import hubspot
@@ -82,12 +83,15 @@ def test_settings_make_a_source() -> None:
 
 
 def test_an_account_without_surveys_has_no_stream_of_them(world: World) -> None:
+    assert not Settings(hubspot_surveys="").hubspot_surveys  # type: ignore[arg-type]
     limited = {"hubspot_token": SecretStr("pat-na1-sandbox-no-surveys"), "hubspot_surveys": False}
     source = hubspot.connect(world.settings.model_copy(update=limited))
     assert source is not None
     source.http.sleep = lambda _: None
     assert set(STREAMS) - set(source.streams) == {"feedback_submissions"}
-    assert [probe for probe in source.probe() if not probe.ok] == []
+    probes = {probe.endpoint: probe for probe in source.probe()}
+    assert all(probe.ok for probe in probes.values()) and "not read" in probes["feedback_submissions"].said
+    assert left_out(STREAMS, source) == ["feedback_submissions"] and left_out(STREAMS, world.hubspot()) == []
 
 
 def test_of_a_survey_answer_only_the_rating_is_read(world: World) -> None:

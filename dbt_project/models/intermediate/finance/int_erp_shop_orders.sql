@@ -6,7 +6,8 @@
 ) }}
 
 -- Every order that the shop or the ERP knows, side by side. `expected_day` is the day both should carry. Amounts are
--- the company's: they may differ by a rounding, and for an order in another currency by the two systems' rates.
+-- the company's: they may differ by a rounding, and for an order in another currency by the two systems' rates. A gift
+-- card is no sale of the shop; the ERP may post it with its order or as what is owed, so either is right.
 with erp as (
     select
         transactions.shop_order_name as order_name,
@@ -25,11 +26,24 @@ shop as (
     select
         orders.order_name,
         min(orders.sales_day) as sales_day,
-        {{ complete_sum('orders.net_amount_company') }} as shop_amount,
+        {{ complete_sum('orders.net_amount_company') }} as sold_amount,
+        coalesce({{ complete_sum('orders.gift_card_amount_company') }}, 0) as gift_card_amount,
         case when count(distinct orders.currency) = 1 then min(orders.currency) end as shop_currency
     from {{ ref('fct_orders') }} as orders
     where {{ in_scope('orders.order_name') }}
     group by orders.order_name
+),
+
+compared as (
+    select
+        shop.*,
+        case
+            when abs(erp.erp_amount - shop.sold_amount - shop.gift_card_amount) < abs(erp.erp_amount - shop.sold_amount)
+                then shop.sold_amount + shop.gift_card_amount
+            else shop.sold_amount
+        end as shop_amount
+    from shop
+    left join erp on shop.order_name = erp.order_name
 ),
 
 paired as (
@@ -39,6 +53,7 @@ paired as (
         erp.posted_day,
         coalesce(shop.sales_day, erp.posted_day) as expected_day,
         shop.shop_amount,
+        shop.shop_amount = 0 and shop.gift_card_amount > 0 as is_gift_cards_only,
         erp.erp_amount,
         coalesce(erp.postings, 0) as postings,
         shop.shop_currency,
@@ -53,7 +68,7 @@ paired as (
                     then abs(shop.shop_amount) * {{ threshold('erp_shop_tolerance_share', 0.01) }}
             end
         ) as tolerance_amount
-    from shop
+    from compared as shop
     full outer join erp on shop.order_name = erp.order_name
 )
 
@@ -68,6 +83,7 @@ select
     paired.shop_currency,
     paired.erp_currency,
     case
+        when paired.is_unknown_to_erp and paired.is_gift_cards_only then 'matched'
         when paired.is_unknown_to_erp then 'missing_in_erp'
         when paired.is_unknown_to_shop then 'missing_in_shop'
         when paired.shop_amount is null then 'unknown_amount'

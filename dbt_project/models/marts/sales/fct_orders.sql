@@ -31,7 +31,8 @@ lines as (
         count(*) filter (where order_lines.is_unpriced) as unpriced_lines,
         {{ complete_sum('order_lines.gross_amount') }} as gross_amount,
         {{ complete_sum('order_lines.discount_amount') }} as discount_amount,
-        {{ complete_sum('order_lines.net_amount') }} as net_amount
+        {{ complete_sum('order_lines.net_amount') }} as net_amount,
+        {{ complete_sum('order_lines.gift_card_amount') }} as gift_card_amount
     from {{ ref('fct_order_lines') }} as order_lines
     where {{ in_scope('order_lines.order_id') }}
     group by order_lines.order_id
@@ -118,6 +119,7 @@ select
     case when ended.line_count = 0 then 0 else lines.gross_amount * ended.fx_rate end as gross_amount_company,
     case when ended.line_count = 0 then 0 else lines.discount_amount * ended.fx_rate end as discount_amount_company,
     case when ended.line_count = 0 then 0 else lines.net_amount * ended.fx_rate end as net_amount_company,
+    case when ended.line_count = 0 then 0 else lines.gift_card_amount * ended.fx_rate end as gift_card_amount_company,
     ended.total_amount * ended.fx_rate as total_amount_company,
     ended.shipped_at,
     {{ company_day('ended.shipped_at') }} as ship_day,
