@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
@@ -44,6 +44,8 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, 430, 500, 502, 503, 504, 529, *ra
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 LARGEST_REDIRECT_CHAIN = 3
 EXCERPT_CHARACTERS = 300
+# A file that comes more slowly than this, in bytes a second over the time an answer may take, will not come to its end.
+SLOWEST_DOWNLOAD = 1024
 
 # vendor → the last `Date` header it sent and our time (seconds since the epoch) when it came, for `ops doctor`.
 vendor_clocks: dict[str, tuple[str, float]] = {}
@@ -71,6 +73,7 @@ _AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _NINETEEN_DIGITS = b"0" * 19
 _LARGE_INTEGER = re.compile(rb"(?:[\[:,\s]|^)-?\d{19,}(?=[\],}\s]|$)")
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+_LARGEST_EXPONENT = 400
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -83,20 +86,22 @@ def parse_json(body: bytes, *, exact_decimals: bool = False, checked: bool = Fal
     """Decode JSON without losing a digit. Raises `ValueError` when `body` is not JSON.
 
     orjson turns integers beyond 64 bits into floats; such bodies take the slow path, which keeps them as
-    text. `exact_decimals` makes fractions `Decimal` for vendors that send money as numbers. `checked` says
-    that the caller has already looked for large integers and found none."""
+    text, and so numbers beyond any range: they would be infinite, or a million digits long. `exact_decimals` makes
+    fractions `Decimal` for vendors that send money as numbers. `checked` says that the caller has already looked for
+    large integers and found none."""
     if body.startswith(b"\xef\xbb\xbf"):
         body = body[3:]
     if not exact_decimals and (checked or not may_hold_large_integer(body)):
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
-            # An unpaired surrogate escape is legal JSON that orjson refuses; anything else fails below too.
+            # An unpaired surrogate escape and a number without bounds are legal JSON that orjson refuses; anything
+            # else fails below too.
             pass
     data = json.loads(
         body.decode("utf-8"),
         parse_int=_exact_integer,
-        parse_float=Decimal if exact_decimals else float,
+        parse_float=_exact_decimal if exact_decimals else _finite_float,
         parse_constant=_refuse_constant,
     )
     return _without_lone_surrogates(data)
@@ -108,6 +113,19 @@ def _exact_integer(digits: str) -> int | str:
         return digits
     number = int(digits)
     return number if _SMALLEST <= number <= _LARGEST else digits
+
+
+def _exact_decimal(digits: str) -> Decimal | str:
+    try:
+        number = Decimal(digits)
+    except InvalidOperation:  # an exponent beyond what a decimal has
+        return digits
+    return number if abs(number.adjusted()) <= _LARGEST_EXPONENT else digits
+
+
+def _finite_float(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
 
 
 def _refuse_constant(name: str) -> None:
@@ -393,9 +411,13 @@ class HttpClient:
                 try:
                     with client.stream("GET", url, headers=headers) as response:
                         self._accept_part(response, target, have)
-                        size = target.tell()
+                        size = begin = target.tell()
+                        began = self.clock()
                         for chunk in response.iter_raw():
                             size += len(chunk)
+                            elapsed = self.clock() - began
+                            if elapsed > 5 * self.timeout_seconds and size - begin < elapsed * SLOWEST_DOWNLOAD:
+                                raise TransientFailure(f"{self.vendor}: the file came too slowly to be read to its end")
                             if size > largest:
                                 raise PermanentFailure(
                                     f"{self.vendor}: the file is larger than {largest // MEGABYTE} MB"

@@ -355,14 +355,18 @@ class SlackSource:
         """The pages of a list method, to its end. A cursor that repeats fails instead of going round."""
         cursor = ""
         seen: set[str] = set()
+        previous: list[Any] = []
         while True:
             parameters: dict[str, str | int] = {**variables, "limit": PAGE_LIMIT}
             if cursor:
                 parameters["cursor"] = cursor
 
-            def accept(data: JsonObject) -> None:
+            def accept(data: JsonObject, previous: list[Any] = previous) -> None:
                 if not isinstance(data.get(key), list):
                     raise TransientFailure(f"slack: {method} answered without {key}")
+                if len(data[key]) > 1 and data[key] == previous:
+                    # With a new cursor each time it would never end.
+                    raise TransientFailure(f"slack: {method} shows a page again instead of the next")
                 following = _next_cursor(data)
                 if following and following in seen:
                     raise TransientFailure(f"slack: {method} leads back to a page already read")
@@ -371,7 +375,7 @@ class SlackSource:
 
             data = self._get(method, parameters, accept)
             yield data[key]
-            cursor = _next_cursor(data)
+            previous, cursor = data[key], _next_cursor(data)
             if not cursor:
                 return
             seen.add(cursor)

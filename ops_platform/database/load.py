@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 BATCH_RECORDS = 2_000
 # Sent as soon as it is this large: more bytes in hand make no COPY faster.
-BATCH_BYTES = 1024 * 1024
+BATCH_BYTES = 256 * 1024
 # In pieces, because the driver's library keeps what it was given until the server has taken it.
 PIECE_BYTES = 64 * 1024
 LARGEST_DELETE_SHARE = 0.05

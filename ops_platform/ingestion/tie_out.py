@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,34 @@ class Comparison:
         if self.source_amount is None or self.landed_amount is None:
             return "matched"
         return "matched" if abs(self.source_amount - self.landed_amount) <= AMOUNT_TOLERANCE else "mismatched"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Days that were read again for their difference, or, with `error`, could not be."""
+
+    days: Collection[date]
+    error: str | None
+    first_wait: timedelta
+    longest_wait: timedelta
+
+    def wait(self, tries: int) -> timedelta:
+        """How long the same difference then waits: twice as long every time."""
+        return min(self.first_wait * 2 ** min(tries - 1, 16), self.longest_wait)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDifference:
+    """What was done about a difference that was there before, to the last digit."""
+
+    tries: int
+    again_at: datetime | None
+    read_at: datetime | None
+    error: str | None
+
+    @property
+    def kept(self) -> tuple[int, datetime | None, datetime | None, str | None]:
+        return self.tries, self.again_at, self.read_at, self.error
 
 
 def landed_totals(
@@ -90,49 +118,65 @@ def record(
     sync_id: int,
     comparisons: Sequence[Comparison],
     now: datetime,
-    reread: Collection[date] = (),
-) -> None:
-    """Store the verdicts, replacing earlier ones of the same entity and day. `reread` are days just read again."""
+    tried: Tried | None = None,
+) -> dict[date, datetime]:
+    """Store the verdicts, replacing earlier ones of the same entity and day. `tried` are days just read again, or that
+    were to be. Returns the days that differ and were tried, and before when they are not tried again."""
+    known = known_differences(connection, vendor, stream, comparisons)
+    waiting: dict[date, datetime] = {}
+    rows = []
+    for item in comparisons:
+        before = known.get(item.day)
+        tries, again_at, read_at, error = (0, None, None, None) if before is None else before.kept
+        if tried is not None and item.status != "matched" and item.day in tried.days:
+            tries += 1
+            again_at, error = now + tried.wait(tries), tried.error
+            read_at = now if error is None else read_at
+        if again_at is not None:
+            waiting[item.day] = again_at
+        rows.append(
+            (
+                vendor, stream, item.entity, item.day, item.source_count, item.landed_count, item.source_amount,
+                item.landed_amount, item.currency, item.status, sync_id, now, read_at, tries, again_at, error,
+            )
+        )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.tie_outs (vendor, stream, entity, day, source_count, landed_count, source_amount,"
-            " landed_amount, currency, status, sync_id, checked_at, reread_at)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " landed_amount, currency, status, sync_id, checked_at, reread_at, reread_tries, reread_again_at,"
+            " reread_error) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " on conflict (vendor, stream, entity, day) do update set source_count = excluded.source_count,"
             " landed_count = excluded.landed_count, source_amount = excluded.source_amount,"
             " landed_amount = excluded.landed_amount, currency = excluded.currency, status = excluded.status,"
-            " sync_id = excluded.sync_id, checked_at = excluded.checked_at, reread_at = case excluded.status"
-            " when 'matched' then null else coalesce(excluded.reread_at, case when (tie_outs.source_count,"
-            " tie_outs.landed_count, tie_outs.source_amount, tie_outs.landed_amount) is not distinct from"
-            " (excluded.source_count, excluded.landed_count, excluded.source_amount, excluded.landed_amount)"
-            " then tie_outs.reread_at end) end",
-            [
-                (
-                    vendor, stream, item.entity, item.day, item.source_count, item.landed_count, item.source_amount,
-                    item.landed_amount, item.currency, item.status, sync_id, now,
-                    now if item.day in reread and item.status != "matched" else None,
-                )
-                for item in comparisons
-            ],
-        )  # fmt: skip
+            " sync_id = excluded.sync_id, checked_at = excluded.checked_at, reread_at = excluded.reread_at,"
+            " reread_tries = excluded.reread_tries, reread_again_at = excluded.reread_again_at,"
+            " reread_error = excluded.reread_error",
+            rows,
+        )
+    return waiting
 
 
-def not_read_again_since(
-    connection: psycopg.Connection[Any], vendor: str, stream: str, unequal: Sequence[Comparison], since: datetime
-) -> list[date]:
-    """The days among `unequal` that were not read again since then for the very same difference."""
+def known_differences(
+    connection: psycopg.Connection[Any], vendor: str, stream: str, comparisons: Sequence[Comparison]
+) -> dict[date, KnownDifference]:
+    """The days among `comparisons` that differ just as they did when they were last to be read again."""
+    unequal = [item for item in comparisons if item.status != "matched"]
+    if not unequal:
+        return {}
     rows = connection.execute(
-        "select entity, day, source_count, landed_count, source_amount, landed_amount from ops.tie_outs"
-        " where vendor = %s and stream = %s and status = 'mismatched' and reread_at > %s",
-        (vendor, stream, since),
+        "select entity, day, source_count, landed_count, source_amount, landed_amount, reread_tries, reread_again_at,"
+        " reread_at, reread_error from ops.tie_outs"
+        " where vendor = %s and stream = %s and reread_tries > 0 and day = any(%s)",
+        (vendor, stream, [item.day for item in unequal]),
     ).fetchall()
-    tried = set(rows)
-    return [
-        item.day
+    known = {tuple(row[:6]): KnownDifference(*row[6:]) for row in rows}
+    return {
+        item.day: found
         for item in unequal
-        if (item.entity, item.day, item.source_count, item.landed_count, item.source_amount, item.landed_amount)
-        not in tried
-    ]
+        if (found := known.get(
+            (item.entity, item.day, item.source_count, item.landed_count, item.source_amount, item.landed_amount)
+        )) is not None
+    }  # fmt: skip
 
 
 def doubt(connection: psycopg.Connection[Any], vendor: str, stream: str, now: datetime) -> None:

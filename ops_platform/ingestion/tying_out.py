@@ -5,16 +5,19 @@ keeping verdicts (`tie_out.py`), landing what is read again (`reread.py`).
 
 A day is compared at every sync of its last week; whenever a row of it changed since the last tie-out that came to a
 verdict (so a process that dies between landing and tie-out skips none); and as long as it does not tie out. A day that
-differs is read again whole before it is called unequal, where the vendor can be asked for a day. For the same
-difference that is done once in `READ_AGAIN_AFTER`, and for the latest `MOST_READ_AGAIN` days at a time: what remains
-different is no slip of a listing, and reading it at every sync would only cost.
+differs is read again whole before it is called unequal, where the vendor can be asked for a day: the latest
+`MOST_READ_AGAIN` days at a time. What remains different is no slip of a listing, and reading it at every sync would
+only cost: for the very same difference the next try comes after `AFTER_READING`, or `AFTER_FAILURE` where the day could
+not be read, and then after twice as long each time, up to `LONGEST_WAIT`. Another difference is another question and is
+looked into at once. A day that could not be read is tried alone: it keeps no other from being mended. The verdict is
+said at every sync.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -23,7 +26,7 @@ from ops_platform.failpoints import failpoint
 from ops_platform.failures import OpsError, in_words
 from ops_platform.ingestion import reread, sweep, tie_out
 from ops_platform.ingestion.contract import LandedQuery, Stream, UnderWay
-from ops_platform.ingestion.tie_out import Comparison
+from ops_platform.ingestion.tie_out import Comparison, Tried
 
 if TYPE_CHECKING:
     import psycopg
@@ -33,7 +36,9 @@ ALWAYS_TIED_OUT_DAYS = 7
 # Of the days that did not tie out earlier, the latest so many are compared again.
 MOST_OPEN_DAYS = 30
 MOST_READ_AGAIN = 7
-READ_AGAIN_AFTER = timedelta(hours=20)
+AFTER_READING = timedelta(hours=20)
+AFTER_FAILURE = timedelta(hours=1)
+LONGEST_WAIT = timedelta(days=7)
 
 
 def tie_out_or_doubt(sync: UnderWay, today: date) -> None:
@@ -66,14 +71,18 @@ def _tie_out(sync: UnderWay, today: date) -> None:
         sync.result.tie_out = "unknown"
         sync.result.error = f"tie-out not possible: {error}"
         return
+    tried: Tried | None = None
     not_read: str | None = None
     if query.day_expression is not None and reread.can_read_days(sync.source):
         due = _to_be_read_again(sync, compared)
         if due:
             compared, not_read = _read_again(sync, query, compared, due, today)
+            landed = bool(sync.result.reread_days)
+            tried = Tried(due, None if landed else not_read, AFTER_READING if landed else AFTER_FAILURE, LONGEST_WAIT)
     with sync.connection.transaction():
-        again = sync.result.reread_days
-        tie_out.record(sync.connection, sync.stream.vendor, sync.stream.name, sync.id, compared, sync.now, again)
+        waiting = tie_out.record(
+            sync.connection, sync.stream.vendor, sync.stream.name, sync.id, compared, sync.now, tried
+        )
         failpoint("sync.mid_tie_out")
     sync.result.touched_days = [item.day for item in compared]
     mismatched = [item for item in compared if item.status == "mismatched"]
@@ -89,6 +98,8 @@ def _tie_out(sync: UnderWay, today: date) -> None:
             sync.result.error += f"; read again: {', '.join(map(str, sync.result.reread_days))}"
         if not_read is not None:
             sync.result.error += f"; reading them again was not possible: {not_read}"
+        if waiting:
+            sync.result.error += f"; next after {min(waiting.values()).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _both_sides(sync: UnderWay, query: LandedQuery, days: Sequence[date] | None, today: date) -> list[Comparison]:
@@ -101,11 +112,24 @@ def _both_sides(sync: UnderWay, query: LandedQuery, days: Sequence[date] | None,
 
 
 def _to_be_read_again(sync: UnderWay, compared: list[Comparison]) -> list[date]:
-    """Days that differ, and were not read again for that difference lately; the latest few."""
-    unequal = [item for item in compared if item.status == "mismatched"]
-    since = sync.now - READ_AGAIN_AFTER
-    due = tie_out.not_read_again_since(sync.connection, sync.stream.vendor, sync.stream.name, unequal, since)
-    return sorted(due)[-MOST_READ_AGAIN:]
+    """Days that differ and whose difference is not known yet, or was left alone for long enough; the latest few. Of
+    those that could not be read the last time, one, and only where there are no others."""
+    unequal = [item.day for item in compared if item.status == "mismatched"]
+    known = tie_out.known_differences(sync.connection, sync.stream.vendor, sync.stream.name, compared)
+    readable: list[date] = []
+    failed: list[tuple[datetime, date]] = []
+    for day in unequal:
+        before = known.get(day)
+        if before is None or before.again_at is None:
+            readable.append(day)
+        elif before.again_at <= sync.now:
+            if before.error is None:
+                readable.append(day)
+            else:
+                failed.append((before.again_at, day))
+    if readable:
+        return sorted(readable)[-MOST_READ_AGAIN:]
+    return [min(failed)[1]] if failed else []
 
 
 def _read_again(

@@ -13,7 +13,7 @@ a read is START: nothing later is claimed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -124,13 +124,15 @@ class OrderReader:
                 # Of the newest window only what was seen counts: what Amazon shows late is found by the look-back.
                 yield Page([], cursor=utc_text(min(latest, until)), api_cost=self._cost())
 
-    def between(self, start: datetime, end: datetime, now: datetime) -> Iterator[Page]:
-        """The orders of one window, to its end. Raises where the time does not suffice."""
+    def spans(self, spans: Sequence[tuple[datetime, datetime]], now: datetime) -> Iterator[Page]:
+        """The orders of these windows, each to its end, all within one time budget. Raises where it does not
+        suffice."""
         deadline = self.client.http.clock() + self.budget_seconds
-        for page, _ in self._window(Place(start, min(end, now - MARGIN)), now, deadline):
-            if page is None:
-                raise self._refusal or TransientFailure("amazon: there was no time to read the orders of a day again")
-            yield page
+        for start, end in spans:
+            for page, _ in self._window(Place(start, min(end, now - MARGIN)), now, deadline):
+                if page is None:
+                    raise self._refusal or TransientFailure("amazon: there was no time to read days of orders again")
+                yield page
 
     # -- windows --------------------------------------------------------------------------------------------
 

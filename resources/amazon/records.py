@@ -25,7 +25,10 @@ from resources.record_checks import (
     Flaw,
     currency,
     decimal_text,
+    is_integer,
     moment,
+    optional_integers,
+    optional_moments,
     rejected,
     small_enough,
     text_id,
@@ -80,6 +83,9 @@ STREAMS = {
 }
 
 _FRACTIONS = frozenset({"amount", "rate", "targetValue", "value"})
+_LISTS = frozenset(
+    {"actions", "associatedOrders", "breakdowns", "categories", "issues", "orderAliases", "orderItems", "summaries"}
+)
 PRIVATE = frozenset({"buyer", "recipient", "packages", "payment", "tax", "fulfillmentOrders"})
 
 # -- orders -------------------------------------------------------------------------------------------------
@@ -87,7 +93,7 @@ PRIVATE = frozenset({"buyer", "recipient", "packages", "payment", "tax", "fulfil
 
 def kept_of_order(order: JsonObject) -> JsonObject:
     """The order without its buyer, amounts as text."""
-    kept = {key: exact(value) for key, value in order.items() if key not in PRIVATE}
+    kept: JsonObject = exact({key: value for key, value in order.items() if key not in PRIVATE})
     items = kept.get("orderItems")
     if isinstance(items, list):
         kept["orderItems"] = [_kept_of_item(item) if isinstance(item, dict) else item for item in items]
@@ -119,6 +125,12 @@ def check_order(order: JsonObject) -> Record:
         isinstance(fulfilment, dict) and isinstance(fulfilment.get("fulfillmentStatus"), str)
     ):
         raise Flaw(MISSING_FIELD, "fulfillment has no fulfillmentStatus")
+    window = fulfilment.get("shipByWindow") if fulfilment is not None else None
+    if isinstance(window, dict):
+        optional_moments(window, "shipByWindow", "latestDateTime")
+    for key in ("orderAliases", "associatedOrders"):
+        if not isinstance(order.get(key, []), list):
+            raise Flaw(INVALID_SHAPE, f"{key} is not a list")
     items = order.get("orderItems")
     if not isinstance(items, list):
         raise Flaw(MISSING_FIELD, "orderItems is missing")
@@ -131,8 +143,10 @@ def check_order(order: JsonObject) -> Record:
             raise Flaw(INVALID_SHAPE, f"the item {item_id} is there twice")
         seen.add(item_id)
         quantity = item.get("quantityOrdered")
-        if not isinstance(quantity, int) or isinstance(quantity, bool) or quantity < 0:
+        if quantity is None or not is_integer(quantity) or quantity < 0:
             raise Flaw(INVALID_NUMBER, f"quantityOrdered of {item_id} is {quantity!r}")
+        if isinstance(item.get("fulfillment"), dict):
+            optional_integers(item["fulfillment"], item_id, "quantityFulfilled", "quantityUnfulfilled")
         if not isinstance(item.get("product"), dict):
             raise Flaw(MISSING_FIELD, f"the item {item_id} has no product")
         _check_item_money(item, item_id)
@@ -180,15 +194,14 @@ def _check_money(value: Any, where: str, *, required: bool = False) -> None:
 
 def check_summary(summary: JsonObject) -> Record:
     identity = text_id(summary.get("sellerSku"), "sellerSku")
-    total = summary.get("totalQuantity")
-    if total is not None and (not isinstance(total, int) or isinstance(total, bool)):
-        raise Flaw(INVALID_NUMBER, f"totalQuantity is {total!r}")
+    optional_integers(summary, identity, "totalQuantity")
     details = summary.get("inventoryDetails")
     if details is not None and not isinstance(details, dict):
         raise Flaw(INVALID_SHAPE, "inventoryDetails is not an object")
     for name, value in (details or {}).items():
-        if name.endswith("Quantity") and not isinstance(value, dict | int | None):
-            raise Flaw(INVALID_NUMBER, f"{name} is {value!r}")
+        # A number of units, or such numbers by what the units wait for.
+        of = value if isinstance(value, dict) else {name: value}
+        optional_integers(of, identity, *(key for key in of if key.endswith("Quantity")))
     said = summary.get("lastUpdatedTime")
     # Empty for a SKU that never had stock.
     updated = moment(said, "lastUpdatedTime") if said not in (None, "") else None
@@ -208,6 +221,12 @@ def check_listing(item: JsonObject) -> Record:
     for issue in item.get("issues") or ():
         if not isinstance(issue.get("severity"), str) or not isinstance(issue.get("code"), str):
             raise Flaw(MISSING_FIELD, "an issue has no code or severity")
+        enforcements = issue.get("enforcements")
+        actions = enforcements.get("actions", []) if isinstance(enforcements, dict) else []
+        if not isinstance(issue.get("categories", []), list) or not isinstance(actions, list):
+            raise Flaw(INVALID_SHAPE, "categories or enforcement actions of an issue are no list")
+    for summary in item.get("summaries") or ():
+        optional_moments(summary, "summaries", "createdDate")
     changes = [
         moment(summary["lastUpdatedDate"], "lastUpdatedDate")
         for summary in item.get("summaries") or ()
@@ -241,15 +260,28 @@ def health_records(report_id: str, created: datetime, document: Any) -> tuple[li
             marketplace = text_id(metrics.get("marketplaceId"), "marketplaceId")
             if marketplace in told:
                 raise Flaw(INVALID_SHAPE, f"the marketplace {marketplace} is there twice")
+            figures = exact(metrics)
+            _check_figures(figures)
         except Flaw as flaw:
             bad.append(rejected(metrics, flaw))
             continue
         told.add(marketplace)
-        good.append(_health_record(report_id, created, marketplace, known.get(marketplace), exact(metrics)))
+        good.append(_health_record(report_id, created, marketplace, known.get(marketplace), figures))
     for marketplace in known:
         if marketplace not in told:
             good.append(_health_record(report_id, created, marketplace, known[marketplace], None))
     return good, bad
+
+
+def _check_figures(metrics: JsonObject) -> None:
+    """The figures of a metric, or of its parts by who ships."""
+    optional_integers(metrics, "", "defectsCount", "orderCount")
+    optional_moments(metrics, "", "reportingDateFrom", "reportingDateTo")
+    for key, value in metrics.items():
+        if key in ("rate", "targetValue") and value is not None:
+            decimal_text(value, key)
+        elif isinstance(value, dict):
+            _check_figures(value)
 
 
 def _health_record(
@@ -269,13 +301,14 @@ def _health_record(
 
 
 def exact(value: Any) -> Any:
-    """`value` ready for JSON without losing a digit: decimals become text, as do amounts and rates sent as integers."""
+    """`value` ready for JSON without losing a digit: decimals become text, as do amounts and rates sent as integers.
+    A list that is null is left out: to Amazon that is one, and SQL tells them apart."""
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, list):
         return [exact(item) for item in value]
     if isinstance(value, dict):
-        made = {key: exact(item) for key, item in value.items()}
+        made = {key: exact(item) for key, item in value.items() if item is not None or key not in _LISTS}
         for key in _FRACTIONS & made.keys():
             # A whole number of something that can have a fraction: text as well, so that a field has one type.
             if isinstance(made[key], int) and not isinstance(made[key], bool):

@@ -145,8 +145,7 @@ class AmazonSource:
             if spans and spans[-1][1] == start:
                 start = spans.pop()[0]
             spans.append((start, end))
-        for start, end in spans:
-            yield from reader.between(start, end, now)
+        yield from reader.spans(spans, now)
 
     def _orders_by_day(self, since: datetime, until: datetime) -> Mapping[date, int] | None:
         """How many orders each day brought, for cutting a long read into windows; None where that is not told."""
@@ -168,10 +167,12 @@ class AmazonSource:
         listing begins again, and what comes twice is the same."""
         for last in (*(False,) * RESTARTS, True):
             token, seen = "", set[str]()
+            previous: list[Any] = []
             try:
                 while True:
-                    data = self._summary_page(details, token, seen)
-                    yield data["payload"]["inventorySummaries"]
+                    data = self._summary_page(details, token, seen, previous)
+                    previous = data["payload"]["inventorySummaries"]
+                    yield previous
                     token = _next_token(data)
                     if not token:
                         return
@@ -181,7 +182,7 @@ class AmazonSource:
                     raise
                 log.info("amazon: the page token of the inventory had ended; from the start")
 
-    def _summary_page(self, details: bool, token: str, seen: set[str]) -> JsonObject:
+    def _summary_page(self, details: bool, token: str, seen: set[str], previous: Sequence[Any] = ()) -> JsonObject:
         params: dict[str, str | int] = {
             "details": "true" if details else "false",
             "granularityType": "Marketplace",
@@ -200,6 +201,9 @@ class AmazonSource:
             following = _next_token(data)
             if following and (following in seen or following == token):
                 raise TransientFailure("amazon: getInventorySummaries leads back to a page already read")
+            if len(previous) > 1 and payload["inventorySummaries"] == previous:
+                # With a new token each time it would never end.
+                raise TransientFailure("amazon: getInventorySummaries shows a page again instead of the next")
             if not payload["inventorySummaries"]:
                 doubts.once(token, "getInventorySummaries answered with an empty page")
 

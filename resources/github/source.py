@@ -43,10 +43,15 @@ from resources.github.client import (
 )
 from resources.record_checks import (
     INVALID_SHAPE,
+    LARGEST_INT,
     MISSING_FIELD,
     MISSING_ID,
     Flaw,
+    is_integer,
     moment,
+    optional_flags,
+    optional_integers,
+    optional_moments,
     rejected,
     small_enough,
     utc_text,
@@ -507,15 +512,13 @@ def _text(item: JsonObject, key: str, *, may_be_null: bool = False) -> None:
         raise Flaw(INVALID_SHAPE, f"{key} is {type(value).__name__}, not text")
 
 
-def _times(item: JsonObject, *keys: str) -> None:
-    for key in keys:
-        if item.get(key) is not None:
-            moment(item[key], key)
-
-
 def _number(item: JsonObject, key: str) -> None:
-    if type(item.get(key)) is not int:
+    if not is_integer(item.get(key), LARGEST_INT):
         raise Flaw(MISSING_FIELD, f"{key} is {item.get(key)!r}")
+
+
+def _counts(item: JsonObject, *keys: str) -> None:
+    optional_integers(item, "", *keys, most=LARGEST_INT)
 
 
 def _check_issue(item: JsonObject) -> Record:
@@ -525,12 +528,20 @@ def _check_issue(item: JsonObject) -> Record:
     _text(item, "body", may_be_null=True)
     if item.get("state") not in ("open", "closed"):
         raise Flaw(INVALID_SHAPE, f"state is {item.get('state')!r}, neither open nor closed")
-    if not isinstance(item.get("labels"), list) or not isinstance(item.get("assignees", []), list):
+    if item.get("assignees") is None:
+        item["assignees"] = []
+    if not isinstance(item.get("labels"), list) or not isinstance(item["assignees"], list):
         raise Flaw(INVALID_SHAPE, "labels or assignees are no list")
     # An old form of a label is its bare name.
     item["labels"] = [{"name": each} if isinstance(each, str) else each for each in item["labels"]]
     moment(item.get("created_at"), "created_at")
-    _times(item, "closed_at")
+    optional_moments(item, "", "closed_at")
+    _counts(item, "comments", "parent_number")
+    optional_flags(item, "", "locked", "draft")
+    if isinstance(item.get("sub_issues_summary"), dict):
+        _counts(item["sub_issues_summary"], "total", "completed")
+    if isinstance(item.get("pull_request"), dict):
+        optional_moments(item["pull_request"], "pull_request", "merged_at")
     small_enough(len(item.get("body") or ""))
     return Record(identity, item, moment(item.get("updated_at"), "updated_at"))
 
@@ -546,6 +557,8 @@ def _check_comment(item: JsonObject) -> Record:
 def _check_event(item: JsonObject) -> Record:
     identity = _identity(item)
     _text(item, "event")
+    if isinstance(item.get("issue"), dict):
+        _counts(item["issue"], "number")
     return Record(identity, item, moment(item.get("created_at"), "created_at"))
 
 
@@ -553,7 +566,8 @@ def _check_milestone(item: JsonObject) -> Record:
     identity = _identity(item)
     _number(item, "number")
     _text(item, "title")
-    _times(item, "due_on", "closed_at", "created_at")
+    optional_moments(item, "", "due_on", "closed_at", "created_at")
+    _counts(item, "open_issues", "closed_issues")
     return Record(identity, item, moment(item.get("updated_at"), "updated_at"))
 
 

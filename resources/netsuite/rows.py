@@ -10,7 +10,6 @@ something is to be tidied or refused is gone through row by row, with the same o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.records import JsonObject
@@ -18,12 +17,13 @@ from resources.record_checks import (
     CURRENCIES,
     INVALID_NUMBER,
     INVALID_SHAPE,
-    INVALID_TIMESTAMP,
     MISSING_ID,
     UNKNOWN_CURRENCY,
     Flaw,
+    day,
     decimal_text,
     is_decimal,
+    local_time,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ def whole_row(table: Table, row: JsonObject) -> tuple[str, str | None]:
         value = row.get(name)
         if value is not None and (latest is None or value > latest):
             latest = value
-    identity = table.identity(row) if table.identity is not None else row.get("id")
+    try:
+        identity = table.identity(row) if table.identity is not None else row.get("id")
+    except KeyError as missing:
+        raise Flaw(MISSING_ID, f"the row has no {missing.args[0]}, which is part of its id") from None
     if not isinstance(identity, str) or not identity:
         raise Flaw(MISSING_ID, "the row has no id")
     if table.check is not None:
@@ -95,13 +98,13 @@ def _plain_keys(values: set[Any], _: str) -> bool:
 
 def _plain_times(values: set[Any], where: str) -> bool:
     for value in values:
-        _local_time(value, where)
+        local_time(value, where)
     return True
 
 
 def _plain_dates(values: set[Any], where: str) -> bool:
     for value in values:
-        _date(value, where)
+        day(value, where)
     return True
 
 
@@ -134,9 +137,9 @@ def check_row(table: Table, row: JsonObject) -> tuple[str, str | None]:
                 value = row[column.name] = _number_as_text(value, column.name)
             decimal_text(value, column.name)
         elif kind == "time":
-            _local_time(value, column.name)
+            local_time(value, column.name)
         elif kind == "date":
-            _date(value, column.name)
+            day(value, column.name)
         elif kind == "flag":
             if value not in ("T", "F"):
                 raise Flaw(INVALID_SHAPE, f"{column.name} is {value!r}, neither T nor F")
@@ -151,25 +154,6 @@ def _number_as_text(value: Any, where: str) -> str:
     if isinstance(value, float):
         return repr(value)
     raise Flaw(INVALID_NUMBER, f"{where} is {value!r}")
-
-
-def _local_time(value: Any, where: str) -> None:
-    try:
-        if len(value) == 19 and datetime.fromisoformat(value).tzinfo is None:
-            return
-    except (TypeError, ValueError):
-        pass
-    raise Flaw(INVALID_TIMESTAMP, f"{where} is {value!r}, not YYYY-MM-DDTHH:MM:SS")
-
-
-def _date(value: Any, where: str) -> None:
-    try:
-        if len(value) == 10:
-            date.fromisoformat(value)
-            return
-    except (TypeError, ValueError):
-        pass
-    raise Flaw(INVALID_TIMESTAMP, f"{where} is {value!r}, not YYYY-MM-DD")
 
 
 def _currency(value: Any, where: str) -> str:

@@ -216,7 +216,9 @@ class NetSuiteSource:
         table = TABLES["deleted_records"]
         for rows in self._rows(table, (self._changed_since(table, since),)):
             for row in rows:
-                yield str(row["type"]), str(row["recordid"])
+                # A row that does not say what was deleted is set aside where the list itself is landed.
+                if row.get("type") is not None and row.get("recordid") is not None:
+                    yield str(row["type"]), str(row["recordid"])
 
     def living_ids(self, stream: Stream) -> Iterator[str]:
         """Every id the account has now, for finding what was deleted. Raises rather than end early."""
@@ -275,7 +277,7 @@ class NetSuiteSource:
         for rows in self.client.rows(build, key, after):
             for row in rows:
                 try:
-                    total = Decimal(str(row.get("amount", "0")))
+                    total = Decimal(str(row.get("amount") or "0"))
                     count = int(row["n"])
                 except (InvalidOperation, KeyError, ValueError):
                     raise TransientFailure(f"netsuite: the totals of {row.get('day')} are not numbers") from None

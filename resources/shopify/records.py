@@ -19,6 +19,7 @@ from ops_platform.records import JsonObject
 from resources.record_checks import (
     CURRENCIES,
     INVALID_MONEY,
+    INVALID_NUMBER,
     INVALID_SHAPE,
     MISSING_FIELD,
     MISSING_ID,
@@ -27,8 +28,12 @@ from resources.record_checks import (
     currency,
     decimal_text,
     is_decimal,
+    is_integer,
     known_amounts,
     moment,
+    optional_flags,
+    optional_integers,
+    optional_moments,
 )
 from resources.shopify.bulk import Shape
 
@@ -123,9 +128,14 @@ def _list(owner: JsonObject, key: str, where: str) -> list[Any]:
     return value
 
 
+def _optional_list(owner: JsonObject, key: str, where: str) -> list[Any]:
+    """A list that may not be asked for; null is none."""
+    return _list(owner, key, where) if key in owner else []
+
+
 def _integer(owner: JsonObject, key: str, where: str) -> None:
     value = owner.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not is_integer(value):
         raise Flaw(MISSING_FIELD, f"{where}.{key} is {value!r}, not a whole number")
 
 
@@ -133,8 +143,8 @@ def check_order(order: JsonObject) -> datetime:
     moment(order.get("createdAt"), "createdAt")
     moment(order.get("processedAt"), "processedAt")
     updated = moment(order.get("updatedAt"), "updatedAt")
-    if order.get("cancelledAt") is not None:
-        moment(order["cancelledAt"], "cancelledAt")
+    optional_moments(order, "", "cancelledAt", "closedAt")
+    optional_flags(order, "order", "taxesIncluded", "edited")
     if not isinstance(order.get("name"), str):
         raise Flaw(MISSING_FIELD, "name is missing")
     if not isinstance(order.get("test"), bool):
@@ -149,11 +159,16 @@ def check_order(order: JsonObject) -> datetime:
         _integer(line, "quantity", where)
         _bag(line, "originalUnitPriceSet", where)
         _bag(line, "originalTotalSet", where)
-        for allocation in line.get("discountAllocations") or ():
+        optional_integers(line, where, "currentQuantity", "unfulfilledQuantity")
+        optional_flags(line, where, "requiresShipping", "isGiftCard")
+        for allocation in _optional_list(line, "discountAllocations", where):
             _bag(allocation, "allocatedAmountSet", where)
+        for tax in _optional_list(line, "taxLines", where):
+            _bag(tax, "priceSet", where)
     for refund in _list(order, "refunds", "order"):
         where = gid(refund.get("id"), "refund.id")
         moment(refund.get("processedAt"), f"{where}.processedAt")
+        optional_moments(refund, where, "createdAt")
         _bag(refund, "totalRefundedSet", where)
         for part in _list(refund, "refundLineItems", where):
             _integer(part, "quantity", where)
@@ -163,11 +178,17 @@ def check_order(order: JsonObject) -> datetime:
             _bag(adjustment, "amountSet", where)
     for fulfilment in _list(order, "fulfillments", "order"):
         moment(fulfilment.get("createdAt"), "fulfillment.createdAt")
+        optional_moments(fulfilment, "fulfillment", "updatedAt", "inTransitAt", "deliveredAt")
     return updated
 
 
 def check_customer(customer: JsonObject) -> datetime:
     _money(customer, "amountSpent", "customer")
+    orders = customer.get("numberOfOrders")
+    if orders is not None and not (
+        isinstance(orders, str) and len(orders) < 19 and orders.isascii() and orders.isdigit()
+    ):
+        raise Flaw(INVALID_NUMBER, f"customer.numberOfOrders is {orders!r}, not a whole number as text")
     moment(customer.get("createdAt"), "createdAt")
     return moment(customer.get("updatedAt"), "updatedAt")
 
@@ -180,6 +201,9 @@ def check_product(product: JsonObject) -> datetime:
         decimal_text(variant["price"], f"{where}.price", INVALID_MONEY)
         if variant.get("compareAtPrice") is not None:
             decimal_text(variant["compareAtPrice"], f"{where}.compareAtPrice", INVALID_MONEY)
+        optional_integers(variant, where, "inventoryQuantity")
+        optional_moments(variant, where, "createdAt", "updatedAt")
+    optional_moments(product, "product", "createdAt")
     return moment(product.get("updatedAt"), "updatedAt")
 
 
@@ -187,9 +211,12 @@ def check_inventory_item(item: JsonObject) -> datetime:
     """An item's own `updatedAt` says nothing of its levels: the latest of all is the record's."""
     latest = moment(item.get("updatedAt"), "updatedAt")
     _money(item, "unitCost", "item", required=False)
+    optional_moments(item, "item", "createdAt")
+    optional_flags(item, "item", "tracked")
     for level in _list(item, "inventoryLevels", "item"):
         where = gid(level.get("id"), "level.id")
         latest = max(latest, moment(level.get("updatedAt"), f"{where}.updatedAt"))
+        optional_flags(level, where, "isActive")
         for quantity in _list(level, "quantities", where):
             _integer(quantity, "quantity", where)
             if quantity.get("updatedAt") is not None:
@@ -198,6 +225,7 @@ def check_inventory_item(item: JsonObject) -> datetime:
 
 
 def check_location(location: JsonObject) -> datetime:
+    optional_flags(location, "location", "isActive", "fulfillsOnlineOrders")
     return moment(location.get("updatedAt"), "updatedAt")
 
 
@@ -206,6 +234,7 @@ def check_fulfillment_order(order: JsonObject) -> datetime:
     if not isinstance(order.get("status"), str):
         raise Flaw(MISSING_FIELD, "status is missing")
     moment(order.get("createdAt"), "createdAt")
+    optional_moments(order, "fulfillment order", "fulfillAt", "fulfillBy")
     for line in _list(order, "lineItems", "fulfillment order"):
         _integer(line, "totalQuantity", "line")
         _integer(line, "remainingQuantity", "line")
@@ -216,6 +245,9 @@ def check_discount(node: JsonObject) -> datetime | None:
     discount = node.get("discount")
     if not isinstance(discount, dict):
         raise Flaw(INVALID_SHAPE, "discount is missing")
+    optional_moments(discount, "discount", "startsAt", "endsAt")
+    optional_integers(discount, "discount", "asyncUsageCount")
+    _optional_list(discount, "codes", "discount")
     if discount.get("updatedAt") is None:
         return None
     return moment(discount["updatedAt"], "discount.updatedAt")

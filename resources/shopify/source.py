@@ -229,9 +229,15 @@ class ShopifySource:
         pending: list[Unfinished] = []
         for _, nodes in self.client.batches("RefundParts", list(refunds), REFUND_VARIABLES):
             for node in nodes:
-                # A refund that vanished since leaves its order without these lists: the check will say so.
+                # A refund that vanished since, or came broken, leaves its order without these lists: the check will
+                # say so of that order alone.
                 if isinstance(node, dict) and node.get("id") in refunds:
-                    flatten_refund(node, pending)
+                    mine: list[Unfinished] = []
+                    try:
+                        flatten_refund(node, mine)
+                    except (Flaw, AttributeError, TypeError):
+                        continue
+                    pending += mine
                     refund = refunds[node["id"]]
                     refund["refundLineItems"] = node["refundLineItems"]
                     refund["orderAdjustments"] = node["orderAdjustments"]
@@ -253,6 +259,8 @@ class ShopifySource:
                 entity.flatten(node, mine)
             except Flaw as flaw:
                 bad.append(rejected(node, flaw, _known_id(node)))
+            except (AttributeError, TypeError) as error:
+                bad.append(rejected(node, Flaw("invalid_shape", f"unexpected shape: {error}"), _known_id(node)))
             else:
                 good.append(node)
                 pending += mine

@@ -411,6 +411,32 @@ def test_a_circle_of_page_tokens_ends_in_failure() -> None:
         assert len(vendor.asked) < 12
 
 
+def test_a_page_of_stock_that_comes_for_ever_with_new_tokens_fails() -> None:
+    asked_for: list[Asked] = []
+
+    def script(asked: Asked) -> Said:
+        if asked.path != "/fba/inventory/v1/summaries":
+            return Seller()(asked)
+        asked_for.append(asked)
+        summaries = [{"sellerSku": "A", "totalQuantity": 1}, {"sellerSku": "B", "totalQuantity": 2}]
+        return said({"payload": {"inventorySummaries": summaries}, "pagination": {"nextToken": f"t{len(asked_for)}"}})
+
+    with source_for(script) as (source, _, _), pytest.raises(TransientFailure, match="a page again"):
+        read(source, "inventory_summaries")
+    assert len(asked_for) < 15
+
+
+def test_days_read_again_share_one_time_budget() -> None:
+    """Searches are few: what does not come in the time of one read waits for the next try."""
+    days = [NOW.date() - timedelta(days=back) for back in (9, 6, 3)]
+    seller = Seller([order(str(day), datetime(day.year, day.month, day.day, 20, tzinfo=UTC)) for day in days])
+    with source_for(seller, orders_budget_seconds=100.0) as (source, vendor, clock):
+        source.client.buckets["searchOrders"]._level = 2.0
+        with pytest.raises(TransientFailure, match="longer than there is time for"):
+            list(source.day_pages(source.streams["orders"], days, now=NOW))
+        assert len(searches(vendor)) == 2 and sum(clock.slept) < 100
+
+
 def test_a_page_that_became_empty_is_believed_the_second_time() -> None:
     hour = NOW - timedelta(hours=1)
 
@@ -458,6 +484,18 @@ def test_bad_orders_are_set_aside_with_their_reasons() -> None:
         }  # fmt: skip
         again = source.recheck(source.streams["orders"], [json.loads(each.raw) for each in brought.rejected], now=NOW)
     assert again.received == 6 and not again.records
+
+
+def test_null_is_absent() -> None:
+    """Where a list is expected, SQL tells null from absent, and one such record would stop every build."""
+    sent = {**order("1", NOW - timedelta(hours=1)), "orderAliases": None, "associatedOrders": None}
+    sent["orderItems"][0]["proceeds"]["breakdowns"] = None
+    with source_for(Seller([sent])) as (source, _, _):
+        (payload,) = read(source, "orders", iso(NOW - timedelta(hours=2))).payloads.values()
+        listing = source.recheck(source.streams["listings"], [{"sku": "A", "summaries": [], "issues": None}], now=NOW)
+    assert not {"orderAliases", "associatedOrders"} & payload.keys()
+    assert "breakdowns" not in payload["orderItems"][0]["proceeds"]
+    assert [record.payload for record in listing.records] == [{"sku": "A", "summaries": []}]
 
 
 def test_amounts_keep_every_digit_and_a_buyer_is_cut_off() -> None:

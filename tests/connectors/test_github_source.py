@@ -366,13 +366,14 @@ def test_bad_records_are_set_aside_with_a_reason() -> None:
     bad = [
         {"number": 1}, "text", issue(2, title=None), issue(3, updated_at="yesterday"), issue(4, state="gone"),
         issue(5, created_at="2024-01-01T00:00:00"), {**issue(6), "id": True},
-        issue(7, labels=["plain", {"id": 1, "name": "n"}]),
+        issue(7, labels=["plain", {"id": 1, "name": "n"}], assignees=None),
     ]  # fmt: skip
     repository = Repository()
     repository.override = lambda asked: said(bad) if asked.path.endswith("/issues") else None
     with source_for(repository) as (source, _):
         (page, end) = pages(source, "issues", "2020-01-01T00:00:00Z")
         assert numbers([page]) == [7] and page.records[0].payload["labels"][0] == {"name": "plain"}
+        assert page.records[0].payload["assignees"] == []
         assert sorted(each.reason for each in page.rejected) == [
             "invalid_shape", "invalid_shape", "invalid_shape", "invalid_timestamp", "invalid_timestamp", "missing_id",
             "missing_id",

@@ -180,6 +180,15 @@ def test_exact_decimals() -> None:
     }
 
 
+def test_a_number_beyond_any_range_stays_text_and_is_neither_infinite_nor_a_million_digits_long() -> None:
+    body = b'{"a": 1e400, "b": [-1e999999999], "c": 1.5, "d": 1e9999999999999999999}'
+    assert parse_json(body) == {"a": "1e400", "b": ["-1e999999999"], "c": 1.5, "d": "1e9999999999999999999"}
+    said = parse_json(body, exact_decimals=True)
+    assert said == {
+        "a": Decimal("1e400"), "b": ["-1e999999999"], "c": Decimal("1.5"), "d": "1e9999999999999999999",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[1,]", b"NaN", b'{"a": Infinity}', b"\xff\xfe", b"nul", b'"\n"'])
 def test_what_is_not_json(body: bytes) -> None:
     with pytest.raises(ValueError):
@@ -266,3 +275,29 @@ def test_a_spent_link_is_permanent_and_a_large_file_is_refused() -> None:
         client_of(vendor, StillClock()).download(vendor.url, io.BytesIO(), expected_size=None, largest=10)
     with fake_vendor(in_turn(Said(b"x" * 100))) as vendor, pytest.raises(PermanentFailure, match="larger"):
         client_of(vendor, StillClock()).download(vendor.url, io.BytesIO(), expected_size=None, largest=10)
+
+
+# -- what drips ---------------------------------------------------------------------------------------------
+
+
+class HastyClock(StillClock):
+    """A clock on which a hundred seconds pass between two looks: every body drips."""
+
+    def __call__(self) -> float:
+        self.now += 100.0
+        return self.now
+
+
+def test_an_answer_or_a_file_that_drips_is_not_waited_for_without_end() -> None:
+    body = b'{"a": "%b"}' % (b"x" * 300_000)
+    with fake_vendor(in_turn(Said(body))) as vendor:
+        once = RetryPolicy(tries=1, budget_seconds=10**9)
+        client = client_of(vendor, HastyClock(), retry=once)
+        with pytest.raises(TransientFailure, match="came too slowly"):
+            client.call("GET", "/x")
+        with pytest.raises(TransientFailure, match="came too slowly"):
+            client.download(vendor.url, io.BytesIO(), expected_size=None, largest=10**6)
+        # One that is merely long comes to its end.
+        whole = io.BytesIO()
+        client = client_of(vendor, StillClock(), retry=once)
+        assert client.download(vendor.url, whole, expected_size=None, largest=10**6) == len(body)

@@ -83,7 +83,7 @@ def test_settings_make_a_source() -> None:
 
 
 def test_an_account_without_surveys_has_no_stream_of_them(world: World) -> None:
-    assert not Settings(hubspot_surveys="").hubspot_surveys  # type: ignore[arg-type]
+    assert not Settings(hubspot_surveys="").hubspot_surveys
     limited = {"hubspot_token": SecretStr("pat-na1-sandbox-no-surveys"), "hubspot_surveys": False}
     source = hubspot.connect(world.settings.model_copy(update=limited))
     assert source is not None

@@ -532,12 +532,15 @@ def test_deletions_are_named_by_stream() -> None:
         {"recordid": "5", "type": "cashsale", "deleteddate": "2026-11-20T04:00:00", "name": "CS5", "recordtypeid": "5"},
         {"recordid": "6", "type": "inventoryitem", "deleteddate": "2026-11-20T04:00:00"},
         {"recordid": "7", "type": "employee", "deleteddate": "2026-11-20T04:00:01"},
+        # NULL columns are left out: of this nobody knows what it was.
+        {"recordid": "8", "deleteddate": "2026-11-20T04:00:02"},
     ]
     since = datetime(2026, 11, 20, 9, tzinfo=UTC)
     with account_for(lambda _: rows(*listed)) as (source, script, _):
         assert list(source.deletions(since)) == [("transactions", "5"), ("items", "6")]
         assert source.deleted_parents(source.streams["transaction_lines"], since) == {"5"}
         (page,) = read(source, "deleted_records")
+    assert [(len(page.records), refused.reason) for refused in page.rejected] == [(3, "missing_id")]
     assert "d.deleteddate >= TO_DATE('2026-11-20 04:00:00'" in script.queries[0]
     assert page.records[0].id == "cashsale:5:2026-11-20T04:00:00"
 
@@ -545,16 +548,21 @@ def test_deletions_are_named_by_stream() -> None:
 def test_totals_are_asked_for_by_day_and_days_without_rows_count_zero() -> None:
     def answer(query: str) -> Any:
         assert "tl.iscogs = 'F'" in query and "GROUP BY TO_CHAR(t.trandate, 'YYYY-MM-DD')" in query
-        return rows({"day": "2026-11-19", "n": "12", "amount": "-345.60"})
+        # A sum of nothing but NULL is NULL.
+        return rows(
+            {"day": "2026-11-17", "n": 3, "amount": None}, {"day": "2026-11-19", "n": "12", "amount": "-345.60"}
+        )
 
     with account_for(answer) as (source, script, _):
         lines = source.streams["transaction_lines"]
-        totals = source.control_totals(lines, [date(2026, 11, 19), date(2026, 11, 18)])
+        totals = source.control_totals(lines, [date(2026, 11, day) for day in (19, 18, 17)])
     assert [(each.entity, each.day, each.count, each.amount) for each in totals] == [
+        ("revenue_lines", date(2026, 11, 17), 3, Decimal(0)),
         ("revenue_lines", date(2026, 11, 18), 0, Decimal(0)),
         ("revenue_lines", date(2026, 11, 19), 12, Decimal("-345.60")),
     ]
-    assert "TO_DATE('2026-11-18', 'YYYY-MM-DD'), TO_DATE('2026-11-19', 'YYYY-MM-DD')" in script.queries[0]
+    days = ", ".join(f"TO_DATE('2026-11-{day}', 'YYYY-MM-DD')" for day in (17, 18, 19))
+    assert days in script.queries[0]
     query = source.landed_query(lines)
     assert query is not None and query.entity == "revenue_lines"
 

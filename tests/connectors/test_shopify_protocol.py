@@ -491,6 +491,10 @@ BAD_ORDERS: list[tuple[str, dict[str, Any]]] = [
     ("missing_field", order(1, test=None)),
     ("invalid_shape", order(1, {"nodes": None})),
     ("invalid_shape", order(1, lines="lines")),
+    ("invalid_shape", order(1, connection([None]))),
+    ("invalid_shape", order(1, refunds=[None])),
+    # Digits that Python reads and PostgreSQL does not.
+    ("invalid_money", order(1, totalPriceSet=money("\u0661\u0662.\u0665"))),
     ("oversized", order(1, name="x" * (9 * 1024 * 1024))),
 ]
 
@@ -507,6 +511,25 @@ def test_a_bad_order_is_set_aside_whole_and_blocks_nobody(reason: str, bad: dict
     kept = orjson.loads(refused.raw)
     assert kept["name"] == bad["name"]
     assert kept["currencyCode"] == bad["currencyCode"]
+
+
+def test_a_refund_that_comes_broken_after_a_bulk_operation_sets_aside_its_order_alone() -> None:
+    whole, broken = refund(1), refund(2, refundLineItems=None)
+    asked = [order(1, refunds=[{**refund(1), "refundLineItems": None}]), order(2, refunds=[refund(2)]), order(3)]
+
+    def answer(variables: dict[str, Any], _: str) -> Any:
+        return {"data": {"nodes": [{1: whole, 2: broken}[int(each[-1])] for each in variables["ids"]]},
+                "extensions": cost()}  # fmt: skip
+
+    with source_for(answer) as (source, _, __):
+        for each in asked:
+            each["lineItems"] = each["lineItems"]["nodes"]
+            for back in each["refunds"]:
+                del back["refundLineItems"], back["orderAdjustments"]
+        source._fetch_refund_parts(asked)
+        found = source.recheck(source.streams["orders"], asked, now=NOW)
+    assert [record.id[-1] for record in found.records] == ["1", "3"]
+    assert [(refused.reason, refused.id[-1:]) for refused in found.rejected if refused.id] == [("invalid_shape", "2")]
 
 
 LEGAL_ORDERS = [

@@ -235,6 +235,22 @@ def test_a_cursor_that_goes_round_fails() -> None:
         read(source, "users")
 
 
+def test_a_page_that_comes_for_ever_with_new_cursors_fails() -> None:
+    workspace, asked_for = Workspace(), []
+
+    def for_ever(asked: Asked) -> Said | None:
+        if not asked.path.endswith("users.list"):
+            return None
+        asked_for.append(asked)
+        cursor = {"next_cursor": f"c{len(asked_for)}"}
+        return said({"ok": True, "members": workspace.users[:2], "response_metadata": cursor})
+
+    workspace.override = for_ever
+    with source_for(workspace) as (source, _), pytest.raises(TransientFailure, match="a page again"):
+        read(source, "users")
+    assert len(asked_for) < 15
+
+
 def test_the_rate_limit_is_obeyed() -> None:
     workspace, clock = Workspace(), StillClock()
     limits = [said({"ok": False, "error": "ratelimited"}, 429, Retry_After="30") for _ in range(2)]

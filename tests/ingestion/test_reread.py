@@ -23,7 +23,7 @@ OLD = date(2026, 10, 1)
 
 class DayVendor(Vendor):
     """A vendor that holds `held` and can be asked for a day; what its pages bring is told apart. `said` overrides its
-    totals; `days_refused` fails the reading of days."""
+    totals; `days_refused` fails the reading of days, `unreadable` that of one."""
 
     def __init__(self, pages: Sequence[Page | Exception], held: Sequence[Record]) -> None:
         super().__init__(pages, {})
@@ -31,6 +31,7 @@ class DayVendor(Vendor):
         self.said: dict[date, tuple[int, Decimal]] = {}
         self.silent = False
         self.days_refused = False
+        self.unreadable: date | None = None
         self.refused: list[Rejected] = []
         self.days_read: list[list[date]] = []
 
@@ -48,7 +49,7 @@ class DayVendor(Vendor):
 
     def day_pages(self, stream: Stream, days: Sequence[date], *, now: datetime) -> Iterator[Page]:
         self.days_read.append(sorted(days))
-        if self.days_refused:
+        if self.days_refused or self.unreadable in days:
             raise TransientFailure("days cannot be read")
         wanted = [each for each in self.held if date.fromisoformat(each.payload["at"][:10]) in set(days)]
         yield Page(wanted, self.refused)
@@ -112,10 +113,69 @@ def test_what_stays_unequal_is_told_and_not_read_again_for_the_same_difference(w
     assert vendor.days_read == [[day]]
     # Another difference is another question; so is the same one on another day.
     vendor.said = {day: (3, Decimal("30.00"))}
-    run(warehouse, vendor, now=NOW + timedelta(hours=2))
+    result = run(warehouse, vendor, now=NOW + timedelta(hours=2))
     assert vendor.days_read == [[day], [day]]
+    assert f"next after {NOW + timedelta(hours=22):%Y-%m-%d %H:%M} UTC" in str(result.error)
     run(warehouse, vendor, now=NOW + timedelta(hours=23))
     assert vendor.days_read == [[day], [day], [day]]
+
+
+def test_a_difference_that_reading_does_not_mend_is_read_ever_more_rarely(warehouse: Connect) -> None:
+    day = date(2026, 11, 18)
+    vendor = DayVendor([page(order(1))], [order(1)])
+    vendor.said = {day: (2, Decimal("20.00"))}
+    read_at = []
+    for hour in range(0, 24 * 35, 4):
+        before = len(vendor.days_read)
+        result = run(warehouse, vendor, now=NOW + timedelta(hours=hour))
+        assert result.tie_out == "mismatched" and f"{day}: source 2" in str(result.error), hour
+        read_at += [hour] * (len(vendor.days_read) - before)
+    # After 20 hours, then after twice as long each time, and at last once a week.
+    assert read_at == [0, 20, 60, 140, 300, 468, 636, 804]
+    vendor.said = {}
+    assert run(warehouse, vendor, now=NOW + timedelta(days=35)).tie_out == "matched"
+    assert rows(warehouse, "select reread_tries, reread_again_at, reread_at from ops.tie_outs") == [(0, None, None)]
+
+
+def test_a_day_that_cannot_be_read_is_tried_ever_more_rarely_and_said_at_every_sync(warehouse: Connect) -> None:
+    vendor = DayVendor([page(order(1))], [order(1), order(2)])
+    vendor.days_refused = True
+    tried_at = []
+    for hour in range(130):
+        before = len(vendor.days_read)
+        result = run(warehouse, vendor, now=NOW + timedelta(hours=hour))
+        assert result.tie_out == "mismatched" and "1 of 1 days do not tie out" in str(result.error), hour
+        assert "next after 2026-" in str(result.error)
+        tried_at += [hour] * (len(vendor.days_read) - before)
+    assert tried_at == [0, 1, 3, 7, 15, 31, 63, 127]
+    said = "select reread_tries, reread_at, reread_error from ops.tie_outs"
+    assert rows(warehouse, said) == [(8, None, "days cannot be read")]
+    # Another difference is tried at once, and from then on as a first one.
+    vendor.held.append(order(3))
+    run(warehouse, vendor, now=NOW + timedelta(hours=130))
+    run(warehouse, vendor, now=NOW + timedelta(hours=130, minutes=30))
+    assert len(vendor.days_read) == len(tried_at) + 1
+    vendor.days_refused = False
+    result = run(warehouse, vendor, now=NOW + timedelta(hours=131))
+    assert (result.tie_out, result.mended_days) == ("matched", [date(2026, 11, 18)])
+
+
+def test_a_day_that_cannot_be_read_keeps_no_other_from_being_mended(warehouse: Connect) -> None:
+    held = [order(n, at=f"2026-11-{n:02}T15:00:00Z") for n in range(10, 15)]
+    vendor = DayVendor([page(held[0])], held)
+    vendor.unreadable = date(2026, 11, 12)
+    for hour in range(5):
+        result = run(warehouse, vendor, now=NOW + timedelta(hours=hour))
+        assert result.tie_out == "mismatched"
+    # All together first, then one at a time: three mended, the fourth left for later.
+    alone = [days for days in vendor.days_read if len(days) == 1]
+    assert vendor.days_read[0] == [date(2026, 11, n) for n in range(11, 15)] and vendor.days_read[1:] == alone
+    assert sorted(day for (day,) in alone) == [date(2026, 11, n) for n in (11, 12, 13, 14)]
+    assert rows(warehouse, "select day from ops.tie_outs where status = 'mismatched'") == [(vendor.unreadable,)]
+    # A day that differs anew is read at once, and without it.
+    vendor.held.append(order(20, at="2026-11-15T15:00:00Z"))
+    assert date(2026, 11, 15) in run(warehouse, vendor, now=NOW + timedelta(hours=6)).mended_days
+    assert vendor.days_read[-1] == [date(2026, 11, 15)]
 
 
 def test_only_the_latest_days_are_read_again(warehouse: Connect) -> None:
@@ -164,7 +224,7 @@ def test_days_that_cannot_be_read_again_leave_everything_as_it_is(warehouse: Con
     assert "reading them again was not possible: days cannot be read" in str(result.error)
     assert rows(warehouse, "select reread_days, received from ops.sync_runs") == [([], 1)]
     vendor.days_refused = False
-    assert run(warehouse, vendor).tie_out == "matched"
+    assert run(warehouse, vendor, now=NOW + timedelta(hours=1)).tie_out == "matched"
 
 
 def test_a_bad_record_of_the_day_is_set_aside_and_counted(warehouse: Connect) -> None:
