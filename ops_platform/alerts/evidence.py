@@ -9,7 +9,7 @@ The rows: `incidents` (one, but in a storm), `subjects` (what is out of order, t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args
 from zoneinfo import ZoneInfo
@@ -162,13 +162,15 @@ def _subject(facts: _Facts, number: int, signal: Signal, proof: Proof | None, ch
     )  # fmt: skip
     source = Source(METRIC_TABLE, _READING, params) if of_metric else Source("ops.alerts", params=params)
     rest: dict[str, Any] = {"day": signal.period, "proof": proof, "source": source}
+    # What a value is off is no number that the value's own query gives.
+    effect = {**rest, "source": replace(source, query="")}
     known = {
         **facts.number(f"{prefix}_value", signal.label, signal.value, signal.unit, **rest),
         **facts.number(f"{prefix}_low", "expected at least", signal.expected_low, signal.unit, day=signal.period),
         **facts.number(f"{prefix}_expected", "expected", signal.expected, signal.unit, day=signal.period),
         **facts.number(f"{prefix}_high", "expected at most", signal.expected_high, signal.unit, day=signal.period),
-        **facts.number(f"{prefix}_effect", "against expected", signal.effect, signal.unit, change=True, **rest),
-        **facts.number(f"{prefix}_money", "in money", signal.effect_money, "money", change=True, **rest),
+        **facts.number(f"{prefix}_effect", "against expected", signal.effect, signal.unit, change=True, **effect),
+        **facts.number(f"{prefix}_money", "in money", signal.effect_money, "money", change=True, **effect),
         **facts.day(f"{prefix}_since", "since", signal.since),
         **facts.day(f"{prefix}_day", "day looked at", signal.period),
     }

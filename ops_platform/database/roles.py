@@ -35,6 +35,7 @@ EVIDENCE_OPERATIONS = (
     "company",
     "connections",
     "cursors",
+    "fleet_health",
     "schema_changes",
     "sync_runs",
     "thresholds",

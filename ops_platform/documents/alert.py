@@ -145,11 +145,18 @@ def _headline(bundle: Bundle, row: Row) -> RichText:
 
 
 def _name(row: Row) -> RichText:
-    """The subject's label and, where it does not say so itself, which part."""
+    """The subject's label and, where it does not say so itself, which part. A number by which a system knows the part
+    tells a reader nothing."""
     label = rich(Quoted(row.texts.get("label", "")))
-    if "part" not in row.texts or row.texts.get("kind") == "tie_out" or row.texts["part"] in row.texts["label"]:
+    if "part" not in row.texts or row.texts.get("kind") == "tie_out" or row.texts["dimension"].endswith(" id"):
+        return label
+    if _plain_words(row.texts["part"]) in _plain_words(row.texts["label"]):
         return label
     return rich(label, f", {row.texts['dimension']} ", Quoted(row.texts["part"]))
+
+
+def _plain_words(text: str) -> str:
+    return text.replace("_", " ").casefold()
 
 
 def _side(bundle: Bundle, row: Row) -> str:
@@ -457,10 +464,12 @@ def _told(bundle: Bundle, incident: Row, head: Row | None) -> tuple[RichText, tu
         return rich("over"), (number,)
     if head is None or head.texts.get("kind") == "job" or "value" not in head.facts:
         return number, ()
-    effect = head.facts.get("money") or head.facts.get("effect")
-    if effect is None or head.texts.get("kind") == "source":
-        return rich(claim(bundle, head.facts["value"])), (number,)
-    return rich(claim(bundle, head.facts["value"])), (rich(claim(bundle, effect)), number)
+    # Without an amount of money what it is held against says more than how far it is from there.
+    effect = head.facts.get("money")
+    against = rich(claim(bundle, effect)) if effect is not None else _expectation(bundle, head)
+    if head.texts.get("kind") == "source":
+        against = ()
+    return rich(claim(bundle, head.facts["value"])), present((against, number))
 
 
 def _sight(bundle: Bundle, happening: str) -> tuple[list[Block], RichText]:

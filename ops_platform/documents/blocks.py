@@ -41,7 +41,6 @@ from ops_platform.documents.theme import (
     CARD_VALUE_SIZE,
     CHART_TITLE_SIZE,
     DEEP,
-    FAINT,
     HEADING_SIZE,
     INK,
     LEADING,
@@ -183,7 +182,7 @@ def _status(line: StatusLine, scale: float) -> Para:
 
 def _quote(text: str, by: RichText, width: float, scale: float) -> Sized:
     said = para(rich("“", Quoted(" ".join(text.split())), "”"), BODY_SIZE * scale, colour=SOFT, after=3 * scale)
-    whose = para(rich("— ", by), SMALL_SIZE * scale, colour=FAINT) if by else None
+    whose = para(rich("— ", by), SMALL_SIZE * scale, colour=SOFT) if by else None
     held = (said, whose) if whose else (said,)
     tall = height_of(held, width - 14)
 
@@ -288,7 +287,7 @@ def _chart(chart: Chart, width: float, scale: float) -> Sized:
     head = para(message, CHART_TITLE_SIZE * scale, bold=True, after=4)
     small = [para(said, SMALL_SIZE, colour=INK)] if (said := notes(chart)) else []
     prints = joined((chart.source, rich(axis_note(chart))), " ")
-    small += [para(prints, SMALL_SIZE, colour=FAINT)] if prints else []
+    small += [para(prints, SMALL_SIZE, colour=SOFT)] if prints else []
     lead, tail = height_of((head,), width), height_of(small, width)
 
     def place(x: float, y: float, h: float) -> list[Placed]:

@@ -197,18 +197,25 @@ class _Pack(ReviewPages):
 
     def why(self) -> Iterator[Block]:
         bridges = [
-            ("bridge", rich("Net sales of the own shop since the month before, by what makes them")),
+            ("bridge", rich("Net sales of the own shop since the month before, by part")),
             ("bridge_year", rich("Net sales of all channels since the year before, by channel")),
         ]
         drawn = [(name, message) for name, message in bridges if self.bundle.line(name)]
         if not drawn:
             return
-        yield self.page("why", "What changed, and where")
+        message = self._carried("why")
+        shows = "What changed, and where"
+        yield Page(message, rich(f"{shows} · ", self.month())) if message else Page(rich(shows), self.month())
         for name, message in drawn:
             yield self.chart("waterfall", message, [(name, "main")])
-        texts = present([self.written("why_year")])
+        texts = present([self._carried("why_year")])
         method = "Effects add up to the change exactly. They say where it lies, not what brought it about."
         yield Paragraph(joined([*texts, rich(method)], ". "))
+
+    def _carried(self, slot: str) -> RichText:
+        """What a part carries of a change, with the name of what changed before it."""
+        written, rows = self.written(slot), self.bundle.rows(slot)
+        return rich(f"{self.label(rows[0].facts['whole'])}: ", written) if written and rows else written
 
     def divisions(self) -> Iterator[Block]:
         said = {row.facts["figure"]: row for row in self.bundle.rows("definitions")}

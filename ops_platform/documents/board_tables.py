@@ -14,7 +14,7 @@ from ops_platform.documents.model import Quoted, Table, Verdict, Words, rich
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ops_platform.documents.model import RichText, State
+    from ops_platform.documents.model import RichText
     from ops_platform.evidence.model import Bundle, Fact, Row
 
 NOTHING = "–"
@@ -112,8 +112,13 @@ def verdict(row: Row | None, fact: Fact) -> RichText:
         return rich(Verdict("unknown"), " unknown")
     if row is None or not row.texts.get("against"):
         return rich(NOTHING)
-    state: State = "attention" if row.mark == "attention" else "ok"
-    return rich(Verdict(state), f" {_OFF[row.texts['against']] if state == 'attention' else 'fine'}")
+    against = row.texts["against"]
+    if row.mark == "attention":
+        return rich(Verdict("attention"), f" {_OFF[against]}")
+    held = fact.comparison(against)
+    missed = held is not None and fact.favourable(held.delta) is False
+    # Worse than what was aimed at, by less than is worth a word: not off, and not as it should be either.
+    return rich(Verdict("ok"), f" near {against}" if missed and against in ("plan", "target") else " fine")
 
 
 def off(row: Row) -> str:

@@ -109,6 +109,6 @@ class PackWords:
     def alert(self, row: Row) -> RichText:
         texts, mark = row.texts, row.mark
         return rich(
-            Quoted(texts["label"]), f" ({mark}", f", {texts['division']}" if texts.get("division") else "",
-            ", open since ", claim(self.bundle, row.facts["since"]), ")",
+            Quoted(texts["label"]), f" — {mark}", f", {texts['division']}" if texts.get("division") else "",
+            ", open since ", claim(self.bundle, row.facts["since"]),
         )  # fmt: skip

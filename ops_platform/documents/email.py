@@ -109,7 +109,7 @@ def render(document: Document, *, sender: str, attached: Sequence[str] = (), els
         text=_plain(document, sender, with_files),
         html=_PAGE.format(
             language=html.escape(document.language), title=escape(title), preview=escape(summary), rows=rows,
-            sender=escape(sender), width=WIDTH, font=_FONT, panel=PANEL, paper=PAPER, ink=INK, deep=DEEP, soft=FAINT,
+            sender=escape(sender), width=WIDTH, font=_FONT, panel=PANEL, paper=PAPER, ink=INK, deep=DEEP, soft=SOFT,
             rule=RULE,
         ),
         pictures=tuple(pictures),
@@ -281,7 +281,7 @@ def _status(line: StatusLine) -> str:
 
 
 def _quote(text: str, by: RichText) -> str:
-    whose = f'<div style="font-size:13px;color:#{FAINT}">&mdash; {_inline(by)}</div>' if by else ""
+    whose = f'<div style="font-size:13px;color:#{SOFT}">&mdash; {_inline(by)}</div>' if by else ""
     said = f"&ldquo;{_span(Quoted(' '.join(text.split())))}&rdquo;{whose}"
     cell = f'<td style="border-left:3px solid #{RULE};padding:2px 0 2px 12px;color:#{SOFT}">{said}</td>'
     return _table(f"<tr>{cell}</tr>")

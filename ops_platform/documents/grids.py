@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PAD_X, PAD_Y = 8.0, 4.2
 STRETCH = 1.7
+NAMED = 0.25  # of the page's width, at most, for the first column of a table whose cells are broken
+NEARLY = 0.9  # of the page's width: a table that comes so near its edge goes to it
 RowKind = Literal["header", "group", "row"]
 
 
@@ -82,12 +84,14 @@ def measured_grid(table: Table, room: float, scale: float) -> Grid:
 
 
 def column_align(rows: Sequence[tuple[RichText, ...]], index: int) -> Align:
-    """Figures to the right, signs in the middle, words to the left; the first column is words."""
+    """Figures to the right, signs in the middle, words and verdicts to the left; the first column is words. A dash for
+    what is not there stands as the others of its column do."""
     if index == 0:
         return "left"
     cells = [row[index] for row in rows if index < len(row) and plain(row[index]).strip()]
     if cells and all(len(cell) == 1 and isinstance(cell[0], Verdict) for cell in cells):
         return "center"
+    cells = [cell for cell in cells if any(char.isalnum() for char in plain(cell))] or cells
     figures = [cell for cell in cells if _figure(cell)]
     words = [cell for cell in cells if len(plain(cell)) > 24]
     return "right" if cells and len(figures) * 2 >= len(cells) >= len(words) * 2 else "left"
@@ -108,10 +112,14 @@ def _widths(
     total = sum(natural)
     if total <= room:
         # Room to breathe, but a figure stays near the words it belongs to.
-        wide = min(room, total * STRETCH) if total < room * 0.6 else room
+        wide = total * STRETCH if total * STRETCH < room * NEARLY else room
         return tuple(size + (wide - total) / count for size in natural), False
     if sum(least) >= room:
         return _shared(least, room), True
+    # What a row is about stays on one line where there is room for it.
+    named = max(least[0], min(natural[0], room * NAMED))
+    if named + sum(least[1:]) < room:
+        least[0] = named
     # Columns that ask for more than their words share what is left by how much more they ask for.
     spare = room - sum(least)
     asked = sum(n - low for n, low in zip(natural, least, strict=True))

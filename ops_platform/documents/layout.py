@@ -41,18 +41,19 @@ from ops_platform.documents.theme import (
     MARGIN,
     PAPER,
     SMALL_SIZE,
+    SMALLER_TITLES,
     SOFT,
     SUBTITLE_SIZE,
     TITLE_SIZE,
     TITLE_TOP,
     WIDTH,
 )
-from ops_platform.documents.typeset import Para, height, height_of, inked, para
+from ops_platform.documents.typeset import Para, height, height_of, inked, natural_width, para
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ops_platform.documents.model import Block, Document, UsedClaim
+    from ops_platform.documents.model import Block, Document, RichText, UsedClaim
 
 SCALES = (1.0, 0.93, 0.86)
 ROOMY = (1.15, 1.08)
@@ -176,7 +177,7 @@ def _leaves(head: Page, body: list[Block], run: str) -> Iterator[Leaf]:
     small = tuple(para(item, SMALL_SIZE, colour=SOFT) for item in prints)
     if height_of(small, ROOM) > TALLEST_PRINT:  # more than small print is text
         small, body = (), [*body, *(Paragraph(item) for item in prints)]
-    title = para(head.title, TITLE_SIZE, bold=True)
+    title = _title(head.title)
     subtitle = para(head.subtitle, SUBTITLE_SIZE, colour=SOFT) if head.subtitle else None
     bands = _bands([block for block in body if not isinstance(block, Footer)])
     top = TITLE_TOP + height(title, ROOM) + (4 + height(subtitle, ROOM) if subtitle else 0) + BODY_GAP
@@ -188,9 +189,16 @@ def _leaves(head: Page, body: list[Block], run: str) -> Iterator[Leaf]:
     number = 0
     while rest or not number:
         here, rest = _filled(rest, bottom - top)
-        shown = title if not number else para(rich(head.title, " (continued)"), TITLE_SIZE, bold=True)
+        shown = title if not number else _title(rich(head.title, " (continued)"))
         yield Leaf(shown, subtitle, tuple(_placed(here, top, bottom)), small, False, run)
         number += 1
+
+
+def _title(text: RichText) -> Para:
+    """A page's title on one line where a smaller type does it: a word alone on a second line is no title."""
+    sizes = (TITLE_SIZE, *SMALLER_TITLES)
+    made = [para(text, size, bold=True) for size in sizes]
+    return next((one for one in made if natural_width(one) <= ROOM), made[0])
 
 
 # Bands ------------------------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from ops_platform.documents.plot import draw
 from ops_platform.documents.theme import (
     ACCENT,
     DEEP,
-    FAINT,
     FOOTER_TOP,
     HEIGHT,
     INK,
@@ -81,7 +80,7 @@ def draw_leaf(ink: Ink, leaf: Leaf, number: int, document: Document) -> None:
             FOOTER_TOP + 2,
             f"evidence {document.evidence[:12]}",
             SMALL_SIZE - 1,
-            FAINT,
+            SOFT,
             align="right",
         )
     for shape in leaf.shapes:

@@ -31,7 +31,6 @@ from ops_platform.documents.sealing import sealed
 from ops_platform.documents.theme import (
     ACCENT,
     DEEP,
-    FAINT,
     FOOTER_TOP,
     HEIGHT,
     INK,
@@ -40,6 +39,7 @@ from ops_platform.documents.theme import (
     PAPER,
     RULE,
     SMALL_SIZE,
+    SOFT,
     TITLE_TOP,
     WIDTH,
 )
@@ -123,7 +123,7 @@ def _head(slide: Any, leaf: Leaf, number: int, document: Document) -> None:
         f"<a:t>{number}</a:t></a:fld>"
     )
     _footer(slide, "sldNum", NUMBER_INDEX, "Slide Number", field)
-    mark = para(f"evidence {document.evidence[:12]}", SMALL_SIZE - 1, colour=FAINT, align="right")
+    mark = para(f"evidence {document.evidence[:12]}", SMALL_SIZE - 1, colour=SOFT, align="right")
     _text(slide, Text(WIDTH - MARGIN - 190, FOOTER_TOP + 1, 160, 12, (mark,)), name="Evidence")
 
 

@@ -48,6 +48,7 @@ LEVEL, RISE, FALL = "3C5A78", "4F8FCB", "E39B2D"
 """The bars of a waterfall: levels, what adds, what takes away. Not green and red: more cost is no good news."""
 
 TITLE_SIZE = 24.0
+SMALLER_TITLES = (22.0, 20.0)  # of a title that is a little too long for one line
 SUBTITLE_SIZE = 13.0
 BODY_SIZE = 13.0
 HEADING_SIZE = 13.0

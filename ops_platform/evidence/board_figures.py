@@ -22,6 +22,7 @@ from ops_platform.evidence.pack_context import PackContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from ops_platform.evidence.calendar import Calendar
     from ops_platform.evidence.judgement import Verdict
@@ -40,7 +41,6 @@ STANDING_IN = (
     Metric("channel_net_sales", "Net sales, all channels", "money", "up_is_good"),
     Metric("net_sales", "Net sales", "money", "up_is_good"),
     Metric("csat", "Customer satisfaction", "ratio", "up_is_good", "ratio"),
-    Metric("fleet_health", "Fleet health", "score", "up_is_good", "last"),
 )
 RESULT = Metric("operating_result", "Operating result", "money", "up_is_good", division="finance")
 BREAKDOWNS = (
@@ -48,6 +48,10 @@ BREAKDOWNS = (
     ("receivables_open", "bucket"),
     ("payables_open", "bucket"),
     ("opex", "account"),
+)
+_HEALTH = (
+    "select round(avg(score), 1) as score from ops.fleet_health"
+    " where at >= %(start)s and at < %(end)s and score is not null"
 )
 _RESULT = (
     f"select sum(case when metric_id = %(less)s then -value else value end) from {METRIC_TABLE}"
@@ -206,6 +210,7 @@ class Gathering:
 
     def scorecard(self) -> None:
         self._operations()
+        self._fleet_health()
         rows = []
         for heading, names in self.context.scorecard.items():
             for name in names:
@@ -216,7 +221,7 @@ class Gathering:
             if name in self.metrics or name == RESULT.id:
                 self.metric(name)
                 self.to_date(name)
-        for name in ("business_health", "fleet_health", "cash_balance", "receivables_overdue"):
+        for name in ("business_health", "cash_balance", "receivables_overdue"):
             if name in self.metrics:
                 self.metric(name)
         for name in (REVENUE, PLANNED, "gross_margin_rate", "cash_balance"):
@@ -260,6 +265,23 @@ class Gathering:
             "hours_saved", "Hours saved", "hours", self.context.hours_saved,
             Source("ops.outbox"),
             **{**common, "direction": "up_is_good"},
+        )  # fmt: skip
+
+    def _fleet_health(self) -> None:
+        """How well the machine was, on the mean of all looks of the month. It is no metric: dbt may be what fails."""
+
+        def of(month: Month) -> tuple[Decimal | None, dict[str, datetime]]:
+            days = {"start": self.calendar.start_of(month.start), "end": self.calendar.end_of(month.end)}
+            there = self.warehouse.has("ops.fleet_health")
+            return finite(self.warehouse.rows(_HEALTH, days)[0]["score"]) if there else None, days
+
+        before = self.month.later(-1)
+        score, days = of(self.month)
+        told = tuple((name, moment.astimezone(UTC).isoformat()) for name, moment in sorted(days.items()))
+        self.number(
+            "fleet_health", "Fleet health", "score", score, Source("ops.fleet_health", _HEALTH, told),
+            period=self.whole.period, direction="up_is_good", tie_out="matched",
+            comparisons=(Comparison.between("month_before", before.label, score, of(before)[0]),),
         )  # fmt: skip
 
     def _trend(self, metric_id: str) -> bool:

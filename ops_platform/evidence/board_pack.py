@@ -27,12 +27,16 @@ from ops_platform.evidence.metrics import METRIC_TABLE, MetricReader, Warehouse
 from ops_platform.evidence.model import Bundle, CompanyProfile
 from ops_platform.evidence.months import Month, MonthReader, previous_month
 from ops_platform.evidence.pack_context import PackContext
+from ops_platform.evidence.second_reading import confirmed
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
     import psycopg
 
-_RELATIONS = (METRIC_TABLE, "metrics.dim_metric", "ops.connections", "ops.cursors", "ops.sync_runs", "ops.token_ledger")
+_RELATIONS = (
+    METRIC_TABLE, "metrics.dim_metric", "ops.connections", "ops.cursors", "ops.sync_runs", "ops.token_ledger",
+    "ops.fleet_health",
+)  # fmt: skip
 
 
 def build_board_pack_bundle(
@@ -63,4 +67,4 @@ def build_board_pack_bundle(
         gathering.divisions()
         gathering.breakdowns()
         Review(gathering).all()
-    return gathering.bundle()
+        return confirmed(warehouse, gathering.bundle())

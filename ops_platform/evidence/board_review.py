@@ -15,7 +15,7 @@ from ops_platform.evidence.metrics import METRIC_TABLE
 from ops_platform.evidence.model import Comparison, Fact, Row, Source
 from ops_platform.evidence.month_standing import restated, turned
 from ops_platform.evidence.months import Month, Stretch
-from ops_platform.evidence.quoting import minimise
+from ops_platform.evidence.quoting import minimise, whole_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ DECISIONS = 6
 RESTATED_ROWS = 8
 ACTION_ROWS = 8
 ALERT_ROWS = 8
+DEFINITION = 230  # characters: two lines of a table
 _SEVERITIES = ("critical", "alert", "watch")
 _FRESHNESS = """
 select vendor, min(fresh_to) as fresh_to, bool_or(fresh_to is null) as gap from ops.cursors group by vendor
@@ -210,7 +211,7 @@ class Review:
                 names += [row.facts["figure"] for row in self.pack.lists.get(f"division_{division.id}", ())]
         for name in dict.fromkeys(names):
             if said.get(name):
-                texts = {"label": self.pack.facts[name].label, "definition": minimise(said[name], 150)}
+                texts = {"label": self.pack.facts[name].label, "definition": whole_sentences(said[name], DEFINITION)}
                 rows.append(Row(texts, {"figure": name}))
         self.pack.lists["definitions"] = tuple(rows)
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ops_platform.evidence.board_figures import PLANNED, REVENUE
-from ops_platform.evidence.model import Comparison, Point, Row, Series
+from ops_platform.evidence.model import Comparison, Point, Row, Series, Source
 from ops_platform.evidence.month_change import MonthChange, by_dimension, by_parts, distinct, spoken
 from ops_platform.evidence.months import Month
 
@@ -45,7 +45,7 @@ def channels(pack: Gathering) -> None:
             comparisons.append(Comparison.between("year_before", earlier.label, value, base))
             facts[role] = pack.number(
                 f"channel_{number}" if role == "figure" else f"channel_{number}_{role}", spoken(name), "money",
-                value, pack.months.source(metric, stretch, None, "channel", name), period=stretch.period,
+                value, _of_part(pack.months.source(metric, stretch, None, "channel", name)), period=stretch.period,
                 direction="up_is_good", tie_out=whole.tie_out, fresh_to=whole.fresh_to, about=name,
                 comparisons=tuple(comparisons),
             ).id  # fmt: skip
@@ -56,6 +56,11 @@ def channels(pack: Gathering) -> None:
             Series(f"channel_{number}_trend", spoken(name), "money", points, whole.currency, source, whole.tie_out)
         )
     pack.lists["channels"] = tuple(rows)
+
+
+def _of_part(source: Source) -> Source:
+    """The source of a part whose whole is known: where it has no row, nothing was sold."""
+    return replace(source, query=source.query.replace("sum(value)", "coalesce(sum(value), 0)"))
 
 
 def changes(pack: Gathering) -> None:

@@ -28,6 +28,7 @@ from ops_platform.evidence.concerns import points, select
 from ops_platform.evidence.judgement import judge
 from ops_platform.evidence.metrics import METRIC_TABLE, Metric, MetricReader, Warehouse, as_proven
 from ops_platform.evidence.model import Bundle, CompanyProfile, Fact, Period, Row
+from ops_platform.evidence.second_reading import confirmed
 from ops_platform.evidence.spans import WEEK, Span
 from ops_platform.failures import ConfigurationError, DataFailure
 
@@ -78,7 +79,7 @@ def build_briefing(
         gathering = _Gathering(warehouse, connection, calendar, company, report, around)
         gathering.sections()
         gathering.reasons(always=always)
-    return gathering.bundle(kind)
+        return confirmed(warehouse, gathering.bundle(kind))
 
 
 class _Gathering:

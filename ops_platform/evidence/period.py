@@ -28,6 +28,7 @@ from ops_platform.evidence.concerns import Point, points, select, standing
 from ops_platform.evidence.metrics import METRIC_TABLE, Warehouse
 from ops_platform.evidence.model import Bundle, Fact, Row, Source
 from ops_platform.evidence.narrative_parts import Ledger
+from ops_platform.evidence.second_reading import read_again
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
@@ -197,9 +198,12 @@ def survey(
     with warehouse.snapshot():
         warehouse.probe(_RELATIONS)
         reader = PeriodReader(warehouse, calendar, company, span, dimensions=("all", SPLIT[1]))
-    metrics = reader.metrics
-    read = {metric.id: reader.fact(metric) for metric in metrics.values()}
-    facts = {name: fact for name, fact in read.items() if fact is not None}
+        metrics = reader.metrics
+        read = {metric.id: reader.fact(metric) for metric in metrics.values()}
+        known = [fact for fact in read.values() if fact is not None]
+        spans = {name: (against.start, against.end) for name, _, against in reader.against.values()}
+        kept, contradicted = read_again(warehouse, known, as_of, company.currency, spans)
+    facts = {fact.id: fact for fact in kept}
     if context.unproven_since is not None:
         facts = {name: _withheld(fact, context.unproven_since) for name, fact in facts.items()}
     eves = {name: _eve(reader, metrics[name]) for name in facts}
@@ -215,7 +219,9 @@ def survey(
     for name in dict.fromkeys([*LEAD, *(point.metric.id for point in (*concerns, *highlights))]):
         if name in facts and (fact := driver_of(reader, facts[name], metrics[name], tree)) is not None:
             drivers[name] = fact
-    notes = [f"not readable: {relation}" for relation in sorted(warehouse.denied)] + reader.mornings.notes
+    notes = (
+        [f"not readable: {relation}" for relation in sorted(warehouse.denied)] + reader.mornings.notes + contradicted
+    )
     if not warehouse.has(METRIC_TABLE):
         notes.append("empty_warehouse")
     if context.unproven_since is not None:
@@ -293,9 +299,13 @@ def _channels(reader: PeriodReader, facts: Mapping[str, Fact]) -> list[tuple[str
         return []
     largest = sorted(effects.items(), key=lambda each: (-abs(each[1]), each[0]))[:CHANNELS_SHOWN]
     query = (
-        "select sum(value) from metrics.fct_metric_daily where metric_id = %(metric_id)s and dimension = %(dimension)s"
-        " and dimension_value = %(value)s and date between %(start)s and %(end)s"
+        "select coalesce(sum(value) filter (where date between %(start)s and %(end)s), 0)"
+        " - coalesce(sum(value) filter (where date between %(start_before)s and %(end_before)s), 0)"
+        " from metrics.fct_metric_daily"
+        " where metric_id = %(metric_id)s and dimension = %(dimension)s and dimension_value = %(value)s"
     )
+    before_ = reader.against["before"][2]
+    days = (("start_before", before_.start.isoformat()), ("end_before", before_.end.isoformat()))
     return [
         (
             value,
@@ -305,7 +315,7 @@ def _channels(reader: PeriodReader, facts: Mapping[str, Fact]) -> list[tuple[str
                 tie_out=fact.tie_out, about=value, change=True,
                 source=Source(
                     fact.source.relation, query,
-                    (*fact.source.params, ("dimension", dimension), ("value", value)), fact.source.sync_ids,
+                    (*fact.source.params, *days, ("dimension", dimension), ("value", value)), fact.source.sync_ids,
                 ),
             ),
         )

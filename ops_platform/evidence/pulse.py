@@ -32,6 +32,7 @@ from ops_platform.evidence.metrics import (
 )
 from ops_platform.evidence.model import Bundle, CompanyProfile, Comparison, Division, Fact, Row, Source, TieOut
 from ops_platform.evidence.quoting import minimise
+from ops_platform.evidence.second_reading import confirmed
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def build_pulse_bundle(
         gathering.sources()
         gathering.operations(operations)
         gathering.divisions()
-    return gathering.bundle()
+        return confirmed(warehouse, gathering.bundle())
 
 
 class _Gathering:

@@ -16,6 +16,7 @@ _LINK = re.compile(r"(?i)\b(?:https?|ftp|file)://\S+|\b(?:mailto|javascript|tel)
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE = re.compile(r"(?<![\w.])(?:\+|00)\d[\d\s().-]{6,}\d")
 _SLACK_LINK = re.compile(r"<((?:https?|mailto)[^|>]*)(?:\|([^>]*))?>")
+_SENTENCE_END = re.compile(r"[.!?](?= [A-Z])")
 _SLACK_MENTION = re.compile(r"<[@#!][^>]*>")
 
 
@@ -39,6 +40,13 @@ def minimise(text: str, limit: int = 140) -> str:
     if space > limit // 2 and text[limit - 1] != " ":
         cut = cut[:space]
     return cut.rstrip("\u200d\ufe0f ,;:.-") + "…"
+
+
+def whole_sentences(text: str, limit: int) -> str:
+    """The sentences of a text that fit whole into `limit` characters; where not even the first does, it is cut."""
+    said = minimise(text, max(len(text), limit))
+    ends = [match.start() + 1 for match in _SENTENCE_END.finditer(said) if match.start() < limit]
+    return said if len(said) <= limit else said[: ends[-1]] if ends else minimise(said, limit)
 
 
 def _kept(char: str) -> str:

@@ -62,7 +62,11 @@ def judge(panel: Panel) -> Judged:
     least = np.maximum(least, 1e-9 * np.maximum(np.abs(np.nan_to_num(found.expected)), 1e-3))
     high, low = np.maximum(found.high, found.expected + least), np.minimum(found.low, found.expected - least)
     counted = np.array([metric.is_count for metric in metrics], dtype=bool)
-    by_chance = chance_limits(panel.values, panel.weights, found.expected, counted=counted, rates=rates[:, 0])
+    amounts = np.array([metric.is_amount for metric in metrics], dtype=bool)
+    by_chance = chance_limits(
+        panel.values, panel.weights, found.expected, counted=counted, rates=rates[:, 0], amounts=amounts,
+        balances=np.array([metric.is_balance for metric in metrics], dtype=bool),
+    )  # fmt: skip
     low, high = np.fmin(low, by_chance[0]), np.fmax(high, by_chance[1])
     above = panel.values >= found.expected
     away = np.abs(panel.values - found.expected)

@@ -84,6 +84,16 @@ class WatchedMetric:
         return self.unit == "count" and self.aggregation == "sum" and self.kind == "flow"
 
     @property
+    def is_amount(self) -> bool:
+        """Whether a day's value is the money of what happened that day."""
+        return self.unit == "money" and self.aggregation == "sum" and self.kind == "flow"
+
+    @property
+    def is_balance(self) -> bool:
+        """Whether a day's value is money that is open or held at its close."""
+        return self.unit == "money" and self.kind != "flow" and not self.is_rate
+
+    @property
     def empty_is_zero(self) -> bool:
         """Whether a part without a row on a day whose whole is known had nothing: true of sums, not of rates."""
         return self.unit in ("money", "count") and not self.is_rate

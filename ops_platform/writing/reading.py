@@ -137,6 +137,9 @@ class Reading:
             self._add("entity", anchor, f"The figure is {anchor.fact.label!r}; {called!r} names something else.")
         elif named:
             return
+        elif mention & self._label(anchor) and not _turns(anchor) <= {item.text for item in anchor.words}:
+            # "Subscribers gained" is another figure than "Subscribers lost", however many words they share.
+            self._add("entity", anchor, f"Name it fully: {anchor.fact.label!r}.")
         elif mention & self._label(anchor):
             best = self._best_named(mention)
             if best != anchor.fact.id:
@@ -414,6 +417,11 @@ def _division_words(anchor: Anchor, bundle: Bundle) -> frozenset[Item]:
     """The words of a division's name of several words ("Supply Chain"): they say whose the figure is, not what."""
     names = [division.label.lower().split() for division in bundle.company.divisions]
     return frozenset().union(*(_places_of(anchor, name) for name in names if len(name) > 1))
+
+
+def _turns(anchor: Anchor) -> frozenset[str]:
+    """The words of direction in the figure's own name."""
+    return frozenset(anchor.fact.label.lower().split()) & (words.UP | words.DOWN)
 
 
 def _own_name(anchor: Anchor) -> frozenset[Item]:

@@ -27,6 +27,7 @@ _TOKEN = re.compile(r"\{\{c:[^{}]*\}\}")
 _TOKEN_WIDTH = 8
 _UP = frozenset({"up", "rose", "higher", "increase", "increased", "positive", "+", "rising"})
 _DOWN = frozenset({"down", "fell", "lower", "decrease", "decreased", "negative", "-", "falling"})
+_AIMS = frozenset({"comparison.plan.label", "comparison.target.label"})
 _PLAIN = "The evidence was read and nothing in it needs a comment."
 
 
@@ -119,8 +120,10 @@ def _full(fact: Fact) -> str:
     against = f"against {{{{c:{fact.id}.{fact.comparison}}}}}"
     if not fact.moved:
         return f"{head}, unchanged {against}."
-    word = "up" if fact.moved > 0 else "down"
-    return f"{head}, {word} {{{{c:{fact.id}.{change}}}}} {against}."
+    size = f"{{{{c:{fact.id}.{change}}}}}"
+    if fact.comparison in _AIMS:
+        return f"{head}, {size} {'above' if fact.moved > 0 else 'below'} {{{{c:{fact.id}.{fact.comparison}}}}}."
+    return f"{head}, {'up' if fact.moved > 0 else 'down'} {size} {against}."
 
 
 def _short(fact: Fact) -> str:

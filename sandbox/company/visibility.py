@@ -21,6 +21,7 @@ from sandbox.company.model import Company, Incident, Sighting
 from sandbox.company.season import expected_orders
 
 LEAST_CHANCE = 1 / 365
+FIRST_NOTICE = 21  # days of stock at which the company first wants to hear of it
 _USUAL_DAYS = 91
 DAY = timedelta(days=1)
 
@@ -193,9 +194,26 @@ def _too_small(company: Company, shop: _Shop, incident: Incident) -> str:
         case "late_wave":
             waiting = sum(shop.late[day, int(value)] for day in days)
             return "" if waiting >= 3 else f"{waiting} orders waited for a week or more"
+        case "supply_hold" if incident.end >= today:
+            lasts = _days_of_stock(company, value)
+            return "" if lasts < FIRST_NOTICE else f"what is in stock lasts {lasts:.0f} more days"
         case _:
             return ""
     return f"{told}: chance brings as much more than once a year" if chance >= LEAST_CHANCE else ""
+
+
+def _days_of_stock(company: Company, sku: str) -> float:
+    """How long what can be sold lasts at the pace of the last 30 days."""
+    since = company.clock - 30 * DAY
+    sold = sum(
+        line.quantity
+        for order in company.orders
+        if order.processed_at >= since and not order.test and order.cancelled_at is None
+        for line in order.lines
+        if line.sku == sku
+    )
+    available = sum(level.available for level in company.inventory_levels if level.sku == sku)
+    return available / (sold / 30) if sold else math.inf
 
 
 def _counted(company: Company) -> _Shop:

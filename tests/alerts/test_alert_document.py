@@ -18,7 +18,7 @@ from ops_platform.alerts.links import Links
 from ops_platform.alerts.signal import Severity, Signal, Subject, SubjectKind
 from ops_platform.documents import html, markdown, slack, terminal
 from ops_platform.documents.alert import Standing, compose_alert
-from ops_platform.documents.model import Document, plain
+from ops_platform.documents.model import Document, Title, plain
 from ops_platform.evidence.model import Bundle, CompanyProfile, Division
 from ops_platform.evidence.store import load_bundle
 from ops_platform.watch.judgement import Finding
@@ -200,3 +200,18 @@ def test_what_was_said_replays_from_what_was_kept(warehouse: Any) -> None:
         element for block in composed.payload["blocks"] for element in block.get("elements", []) if "url" in element
     ]
     assert opens["url"] == "https://ops.example/alerts/12"
+
+
+def test_a_part_is_named_once_and_not_by_a_system_s_number(made: Any) -> None:
+    """A lead by its company, a finding in words; a part that the label does not name is named behind it."""
+    lead = replace(
+        signal("hot_leads", kind="threshold", dimension="lead_id", value="51700001751"), label="Hot lead: Müller"
+    )
+    finding = signal("orders_differ", kind="threshold", dimension="finding", value="missing_in_erp")
+    finding = replace(finding, label="Orders that differ: missing in erp")
+    channel = replace(signal("orders", dimension="channel", value="web"), label="Orders")
+    for head, title in ((lead, "Hot lead: Müller"), (finding, "Orders that differ: missing in erp"),
+                        (channel, "Orders, channel web: below its expected range")):  # fmt: skip
+        first = compose_alert(made(said(Kind.OPENED, head))).blocks[0]
+        assert isinstance(first, Title)
+        assert plain(first.text).endswith(title), plain(first.text)

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 from ops_platform.documents import images, pdf
 from ops_platform.documents.blocks import Box, Cells, Placed, Plot, Text
-from ops_platform.documents.grids import measured_grid
+from ops_platform.documents.grids import column_align, measured_grid
 from ops_platform.documents.layout import Leaf, pages
 from ops_platform.documents.model import (
     Block,
     Bullets,
     Chart,
     ChartSeries,
+    Claim,
     Footer,
     Heading,
     KeyFigure,
@@ -33,6 +34,7 @@ from ops_platform.documents.model import (
     Paragraph,
     Table,
     Title,
+    Verdict,
     Words,
     rich,
 )
@@ -347,3 +349,33 @@ def test_words_are_never_markup() -> None:
         text = read[0].get_textpage().get_text_range()
     assert "<b>no</b> &amp; no" in text
     assert "<font size=90>x</font>" in text
+
+
+def test_a_title_stays_on_one_line_where_a_smaller_type_does_it() -> None:
+    for words, line, size in (("Cash", 1, 24.0), ("Tickets open 97, up 7.8% against the end of " * 2, 1, 20.0),
+                              ("A title of far too many words " * 6, 3, 24.0)):  # fmt: skip
+        (leaf,) = pages(document(Page(rich(words.strip())), Paragraph(rich("."))))
+        assert len(lines(leaf.title, WIDTH - 2 * MARGIN)) == line
+        assert leaf.title.size == size
+
+
+def test_verdicts_stand_left_however_many_figures_have_none() -> None:
+    verdict = rich(Verdict("ok"), " fine")
+    rows = tuple((rich(name), rich(Claim("cash", "value", "$1")), cell) for name, cell in
+                 (("a", verdict), ("b", rich("–")), ("c", rich("–")), ("d", rich("–"))))  # fmt: skip
+    assert [column_align(rows, index) for index in range(3)] == ["left", "right", "left"]
+    # A column of nothing but dashes is one of figures that are not there.
+    assert column_align(tuple((rich("a"), rich("–")) for _ in range(3)), 1) == "right"
+
+
+def test_a_table_that_nearly_fills_the_page_fills_it() -> None:
+    for count, full in ((2, False), (6, True)):
+        row = tuple(rich("a word or two") for _ in range(count))
+        grid = measured_grid(Table(("column",) * count, (row,)), 860, 1.0)
+        assert (abs(grid.width - 860) < 0.1) == full
+
+
+def test_what_a_row_is_about_is_not_broken_while_there_is_room() -> None:
+    rows = tuple((rich("Net sales, all channels"), rich("what it counts, at some length " * 12)) for _ in range(3))
+    grid = measured_grid(Table(("Figure", "What it counts"), rows), 860, 1.0)
+    assert all(len(lines(row[0], grid.widths[0] - 16)) == 1 for row in grid.rows)

@@ -98,6 +98,23 @@ def test_one_day_that_is_missing_or_short_makes_the_month_unknown(filled: Connec
     assert {row.facts["figure"] for row in bundle.rows("unknown")} >= {"ad_spend", "email_revenue", "csat"}
 
 
+def test_the_machines_health_is_the_mean_of_all_looks_of_the_month(filled: Connection) -> None:
+    unknown = build(filled).fact("fleet_health")
+    assert (unknown.status, unknown.unit) == ("unknown", "score")
+    for at, score in (
+        ("2026-10-01T03:59:59Z", 10), ("2026-10-01T04:00:00Z", 96), ("2026-10-20T12:00:00Z", None),
+        ("2026-11-01T03:59:00Z", 91), ("2026-11-01T04:00:00Z", 11),
+    ):  # fmt: skip
+        filled.execute(
+            "insert into ops.fleet_health (at, version, score, low, high, coverage, band)"
+            " values (%s, 1, %s, 0, 100, 1, %s)", (at, score, "unknown" if score is None else "fair"),
+        )  # fmt: skip
+    bundle = build(filled)
+    health = bundle.fact("fleet_health")
+    assert (health.value, health.period, health.source.relation) == (Decimal("93.5"), bundle.period, "ops.fleet_health")
+    assert against(bundle, "fleet_health") == {"month_before": ("September 2026", 10)}
+
+
 def test_a_state_is_of_the_last_day_and_one_seen_later_says_so(filled: Connection) -> None:
     bundle = build(filled)
     late, stock = bundle.fact("late_orders"), bundle.fact("skus_out_of_stock")

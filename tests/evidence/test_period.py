@@ -153,6 +153,10 @@ def test_channels_are_told_only_where_they_make_up_the_whole(connection: Connect
     put(connection, "net_sales", {date(2026, 11, 10): 2100}, dimension="channel", value="b2b")
     told = [(name, fact.value) for name, fact in surveyed(connection, "weekly", WEEK).channels]
     assert told == [("b2b", 2100), ("web", 1400)]
+    # The source of each gives the change itself, not the channel's sales.
+    for _, fact in surveyed(connection, "weekly", WEEK).channels:
+        row = connection.execute(fact.source.query.encode(), dict(fact.source.params)).fetchone()
+        assert row == (fact.value,)
 
 
 def test_an_unproven_warehouse_publishes_no_number(connection: Connection) -> None:

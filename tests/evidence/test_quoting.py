@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ops_platform.evidence.encoding import canonical
 from ops_platform.evidence.model import Row
-from ops_platform.evidence.quoting import minimise
+from ops_platform.evidence.quoting import minimise, whole_sentences
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,11 @@ def test_any_text_becomes_one_short_storable_line(text: str, limit: int) -> None
 def test_minimising_twice_changes_nothing_more(text: str) -> None:
     once = minimise(text)
     assert len(minimise(once)) <= len(once)
+
+
+def test_a_text_is_cut_at_the_end_of_a_sentence() -> None:
+    text = "Orders of the day. Test orders left out, e.g. those of staff. A cancelled one stays."
+    assert whole_sentences(text, 200) == text
+    assert whole_sentences(text, 70) == "Orders of the day. Test orders left out, e.g. those of staff."
+    assert whole_sentences(text, 30) == "Orders of the day."
+    assert whole_sentences(text, 12) == "Orders of…"

@@ -56,13 +56,27 @@ def direction(text: str, bundle: Bundle) -> Iterator[str]:
     """Every word of direction turned round, and the wrong one put before a figure without sign."""
     for match in outside(text):
         word = match.group().lower()
-        if word in OPPOSITES:
+        if word == "level":
+            # What is level may have moved by a hair: the other way is false whatever it did.
+            yield swap(text, match, "down" if _moved_up(text, match.end(), bundle) else "up")
+        elif word in OPPOSITES:
             yield swap(text, match, OPPOSITES[word])
     for match in numeric(text, bundle):
         (token,) = tokens(match.group())
         change = measure_in(bundle, token).change
         if change and ".abs_" in match.group():
             yield swap(text, match, ("up " if change < 0 else "down ") + match.group())
+
+
+def _moved_up(text: str, place: int, bundle: Bundle) -> bool:
+    """Whether the figure stands above what is named next."""
+    named = TOKEN.search(text, place)
+    if named is None:
+        return False
+    (token,) = tokens(named.group())
+    pieces = token.path.split(".")
+    held = bundle.fact(token.fact).comparison(pieces[1]) if pieces[0] == "comparison" else None
+    return held is not None and held.delta is not None and held.delta > 0
 
 
 def sign(text: str, bundle: Bundle) -> Iterator[str]:

@@ -1,15 +1,18 @@
 """The mutation suite: true documents made false in every way, and how many of them get past what stands in the way.
 
     python -m tests.writing.mutations                  30 bundles of each kind, every operator
-    python -m tests.writing.mutations --bundles 5 --each 10
+    python -m tests.writing.mutations --bundles 5 --each 10 --published 4
 
 Belongs here: making the mutants, holding each against the gate, the table. Does not belong here: the operators
 (`mutation_text.py`, `mutation_evidence.py`), the evidence (`corpora.py`).
 
-A text mutant is caught when `writing.claims.check_text` refuses it. An evidence mutant is caught by the *words* (the
-draft no longer agrees with it), by its *figures* (a bundle that contradicts itself cannot be read) or by its *seal*
-(its digest is another than the one the document names). The seal catches whatever is altered after it was stored; what
-words and figures catch without it is told apart.
+A text mutant is caught when `writing.claims.check_text` refuses it.
+
+What becomes of false evidence is read off the document that is published of it, never off the gate. It is altered at
+two moments. *Stored*: what lies in the database is no longer what was put there; whatever is published then must be the
+true document, word for word. *Built*: the builder itself is wrong, and seals what it made; the document that is
+published of it is read by `proof.py` against the figures of the true evidence, and must show none that is not theirs
+(that a figure is withheld is no lie). A mutation that changes no word a reader sees is not counted, but told.
 """
 
 from __future__ import annotations
@@ -27,23 +30,27 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ops_platform.documents.claims import tokens
-from ops_platform.evidence.encoding import decode, encode
+from ops_platform.documents import markdown
+from ops_platform.documents.kinds import base_of, compose
+from ops_platform.documents.model import Claim, Document, spans_of
+from ops_platform.evidence.encoding import canonical
 from ops_platform.evidence.model import Bundle, Fact
+from ops_platform.evidence.store import verified
 from ops_platform.failures import DataFailure
 from ops_platform.writing.asking import request_text
 from ops_platform.writing.briefs import brief_for
-from ops_platform.writing.claims import check, check_text
-from ops_platform.writing.draft import Draft, Slot
+from ops_platform.writing.claims import check_text
+from ops_platform.writing.draft import Slot
 from ops_platform.writing.rules import RulesWriter
 from sandbox.anthropic_api.writer import read_prompt, sentence
-from tests.writing.corpora import narrative, packs, pulse
+from tests.writing.corpora import Built, built, narrative, packs, playbook_report, pulse, work_answer
 from tests.writing.mutation_evidence import EVIDENCE
 from tests.writing.mutation_text import OPERATORS
+from tests.writing.proof import unproven
 
 ANY = Slot("headline", "Anything", max_chars=600, max_sentences=4)
 REQUIRED = Decimal("0.99")
-KINDS = ("pulse", "narrative", "board_pack")
+KINDS = ("pulse", "narrative", "playbook_report", "work_answer", "board_pack")
 
 
 @dataclass
@@ -90,7 +97,7 @@ def true_texts(bundle: Bundle) -> list[str]:
 
 def mutate_texts(tally: Tally, bundle: Bundle, dice: random.Random, each: int, texts: list[str]) -> None:
     """Every operator on every true text; of the mutants of one operator on one text at most `each`, by chance."""
-    kind = bundle.kind.partition("_")[0] if bundle.kind.startswith("narrative") else bundle.kind
+    kind = _kind(bundle)
     for text in texts:
         for name, operator in OPERATORS.items():
             mutants = list(dict.fromkeys(mutant for mutant in operator(text, bundle) if mutant != text))
@@ -101,50 +108,120 @@ def mutate_texts(tally: Tally, bundle: Bundle, dice: random.Random, each: int, t
                     tally.count(kind, name, None if check_text(mutant, ANY, bundle) else mutant)
 
 
-def mutate_evidence(tally: Tally, bundle: Bundle, dice: random.Random, each: int) -> None:
-    """Every operator on every fact the rules' draft speaks of."""
-    kind = bundle.kind.partition("_")[0] if bundle.kind.startswith("narrative") else bundle.kind
-    brief = brief_for(bundle)
-    draft = RulesWriter().write(bundle, brief)
-    spoken = list(dict.fromkeys(token.fact for text in draft.slots.values() for token in tokens(text)))
+def mutate_stored(tally: Tally, bundle: Bundle, dice: random.Random, each: int) -> None:
+    """Every operator on facts the document shows, in what is stored under the bundle's digest; then published."""
+    true = _words(bundle)
+    for name, fact_id, fields in _mutants(bundle, _document(bundle), dice, each):
+        altered = _altered(bundle, fact_id, fields)
+        if altered is not None and _words(altered) == true:
+            tally.by["unseen"] += 1  # no reader would see it, if it got through
+            continue
+        try:
+            loaded = verified(canonical(_stored(bundle, fact_id, fields)), bundle.digest)
+        except DataFailure:
+            outcome = "refused"
+        else:
+            outcome = "published true" if _words(loaded) in (true, None) else "published false"
+        tally.by[outcome] += 1
+        survivor = f"{bundle.kind} {fact_id} {fields}" if outcome == "published false" else None
+        tally.count(_kind(bundle), name, survivor)
+
+
+def mutate_built(tally: Tally, built: Built, dice: random.Random, each: int) -> None:
+    """Every operator on facts the document shows, before the second reading that every builder ends with."""
+    bundle = built.bundle
+    for name, fact_id, fields in _mutants(bundle, _document(bundle), dice, each, figures=True):
+        altered = _altered(bundle, fact_id, fields)
+        if altered is None or _words(altered) is None:  # no fact, or no document, can be made so
+            tally.by["refused"] += 1
+            tally.count(_kind(bundle), name, None)
+            continue
+        if not unproven(_document(altered), bundle):
+            tally.by["unseen"] += 1
+            continue
+        fact = built.again(altered.fact(fact_id))
+        let_go = replace(altered, facts=tuple(fact if held.id == fact_id else held for held in altered.facts))
+        false = unproven(_document(let_go), bundle, withheld=True) if _words(let_go) is not None else []
+        tally.by["published false" if false else "withheld"] += 1
+        tally.count(_kind(bundle), name, f"{bundle.kind} {fact_id} {fields}: {false[0]}" if false else None)
+
+
+def _kind(bundle: Bundle) -> str:
+    return "narrative" if bundle.kind.startswith("narrative") else base_of(bundle.kind)
+
+
+def _mutants(
+    bundle: Bundle, document: Document, dice: random.Random, each: int, *, figures: bool = False
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """So many mutations of each operator, of the facts that the document shows; `figures`: of the company's metrics and
+    their parts alone, not of what the platform counts of its own and of effects, which no single query gives, nor of
+    what is made of several metrics, which takes its name from none."""
+    shown = list(dict.fromkeys(span.fact for span in spans_of(document.blocks) if isinstance(span, Claim)))
+    facts = [fact for fact_id in shown if (fact := bundle.get(fact_id)) is not None]
+    if figures:
+        facts = [fact for fact in facts if not fact.change and _of_a_metric(fact)]
     for name, operator in EVIDENCE.items():
-        mutants = [(fact_id, data) for fact_id in spoken for data in islice(operator(bundle, bundle.fact(fact_id)), 20)]
-        for fact_id, fields in dice.sample(mutants, min(each * 4, len(mutants))):
-            caught = caught_by(fact_id, fields, bundle, draft)
-            tally.by[caught] += 1
-            tally.count(kind, name, f"{bundle.kind} {fact_id} {fields}" if caught == "nothing" else None)
+        mutants = [(fact.id, fields) for fact in facts for fields in islice(operator(bundle, fact), 20)]
+        for fact_id, fields in dice.sample(mutants, min(each, len(mutants))):
+            yield name, fact_id, fields
 
 
-def caught_by(fact_id: str, fields: dict[str, Any], bundle: Bundle, draft: Draft) -> str:
-    """What stops the altered evidence: its figures, the words over it, its seal, or nothing."""
-    fact = bundle.fact(fact_id)
+def _of_a_metric(fact: Fact) -> bool:
+    params = dict(fact.source.params)
+    part = params.get("dimension", "all") != "all"
+    return "metric_id" in params and (part or fact.id.startswith(params["metric_id"]))
+
+
+def _stored(bundle: Bundle, fact_id: str, fields: dict[str, Any]) -> Any:
+    """The bundle as JSON with one fact altered, whatever it then says."""
+    data = bundle.to_json()
+    return {**data, "facts": [{**fact, **fields} if fact["id"] == fact_id else fact for fact in data["facts"]]}
+
+
+def _altered(bundle: Bundle, fact_id: str, fields: dict[str, Any]) -> Bundle | None:
+    """The bundle with one fact altered; None where that contradicts itself."""
     try:
-        other = decode(Fact, {**encode(fact), **fields})
-        altered = replace(bundle, facts=tuple(other if held is fact else held for held in bundle.facts))
+        return Bundle.from_json(_stored(bundle, fact_id, fields))
     except DataFailure:
-        return "figures"
-    if check(draft, altered, brief_for(bundle)):
-        return "words"
-    # What `evidence.store.verified` compares when a bundle is loaded.
-    return "seal" if altered.digest != bundle.digest else "nothing"
+        return None
+
+
+def _document(bundle: Bundle) -> Document:
+    return compose(bundle, RulesWriter().write(bundle, brief_for(bundle)))
+
+
+def _words(bundle: Bundle) -> str | None:
+    """What a reader sees of its document, but for the number that evidence goes by; None where there is no document."""
+    try:
+        return markdown.render(_document(bundle)).replace(bundle.digest[:8], "")
+    except DataFailure:
+        return None
 
 
 def corpus(home: Path, bundles: int) -> Iterator[Bundle]:
     """So many bundles of each kind."""
     with packs(home) as pack:
-        makers: tuple[Callable[[int], Bundle], ...] = (pulse, narrative, pack)
+        makers: tuple[Callable[[int], Bundle], ...] = (pulse, narrative, playbook_report, work_answer, pack)
         for maker in makers:
             for seed in range(bundles):
                 yield maker(seed)
 
 
-def run(bundles: Iterator[Bundle], each: int) -> tuple[Tally, Tally]:
-    """The tallies of text and of evidence."""
-    of_text, of_evidence, dice = Tally(), Tally(), random.Random(20261121)
+def run(bundles: Iterator[Bundle], each: int, stored: int) -> tuple[Tally, Tally]:
+    """The tallies of text and of stored evidence, of which each mutant is published to be looked at."""
+    of_text, of_stored, dice = Tally(), Tally(), random.Random(20261121)
     for bundle in bundles:
         mutate_texts(of_text, bundle, dice, each, true_texts(bundle))
-        mutate_evidence(of_evidence, bundle, dice, each)
-    return of_text, of_evidence
+        mutate_stored(of_stored, bundle, dice, stored)
+    return of_text, of_stored
+
+
+def run_built(home: Path, bundles: int, each: int) -> Tally:
+    """The tally of evidence that was built wrongly, beside the warehouse it was built from."""
+    tally, dice = Tally(), random.Random(20261122)
+    for one in built(home, bundles):
+        mutate_built(tally, one, dice, each)
+    return tally
 
 
 def table(title: str, tally: Tally) -> str:
@@ -164,16 +241,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.writing.mutations")
     parser.add_argument("--bundles", type=int, default=30, help="bundles of each kind")
     parser.add_argument("--each", type=int, default=25, help="mutants of one operator on one text, at most")
+    parser.add_argument("--published", type=int, default=8, help="mutants of one operator on one bundle's evidence")
     chosen = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ops-mutations-") as home:
-        of_text, of_evidence = run(corpus(Path(home), chosen.bundles), chosen.each)
-    print(table("Text", of_text))
-    print(table("Evidence", of_evidence))
-    without = of_evidence.total - of_evidence.by["seal"] - of_evidence.by["nothing"]
-    print(f"  by {dict(of_evidence.by)}: words and figures alone {100 * without / of_evidence.total:.1f} %")
+        of_text, of_stored = run(corpus(Path(home), chosen.bundles), chosen.each, chosen.published)
+        of_built = run_built(Path(home), -(-chosen.bundles // 3), 3 * chosen.published)
+    for title, tally in (("Text", of_text), ("Evidence, stored", of_stored), ("Evidence, built", of_built)):
+        print(table(title, tally), f"  {dict(tally.by)}", sep="\n")
     print(f"{time.monotonic() - began:.0f} s")
-    return 0 if min(of_text.share(), of_evidence.share()) >= REQUIRED else 1
+    return 0 if min(tally.share() for tally in (of_text, of_stored, of_built)) >= REQUIRED else 1
 
 
 if __name__ == "__main__":

@@ -32,10 +32,13 @@ _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 _DIGITS = re.compile(r"\d+")
 
 
-def unproven(document: Document, bundle: Bundle) -> list[str]:
-    """What the document shows as a number and the evidence does not bear out, as sentences; empty is a proof."""
+def unproven(document: Document, bundle: Bundle, *, withheld: bool = False) -> list[str]:
+    """What the document shows as a number and the evidence does not bear out, as sentences; empty is a proof.
+    `withheld`: that a figure is said to be unknown is none of it, whatever the evidence knows."""
     found: list[str] = []
     for span in (*spans_of(document.blocks), *document.summary):
+        if withheld and isinstance(span, Claim) and (span.path == "unknown_since" or span.text.startswith("unknown")):
+            continue
         if isinstance(span, Claim):
             found += [f"{span.fact}.{span.path} is shown as {span.text!r}"] * (not _borne_out(span, bundle))
     body = tuple(block for block in document.blocks if not isinstance(block, Title | Footer))
@@ -183,6 +186,9 @@ def _names(bundle: Bundle) -> list[str]:
     texts += [text for line in bundle.series for text in (line.label, *line.labels)]
     moments = {moment for fact in bundle.facts for moment in (fact.fresh_to, fact.unknown_since)}
     texts += [text for moment in moments if (text := _moment(moment, bundle))]
+    # What a role or a tool sets as the time for an action is an entry of the evidence's list, not a figure.
+    spans = {row.texts["due_days"] for rows in bundle.lists.values() for row in rows if "due_days" in row.texts}
+    texts += [f"within {days} days" for days in spans]
     return sorted({text for text in texts if _DIGITS.search(text)}, key=len, reverse=True)
 
 
@@ -195,7 +201,8 @@ def _without(text: str, names: Iterable[str]) -> str:
 def _vocabulary(document: Document, bundle: Bundle, names: list[str]) -> set[str]:
     """The digit groups the document holds: in its claims, quotes, title, small print and charts."""
     texts = [span.text for span in (*spans_of(document.blocks), *document.summary)]
-    texts += [span.as_of for span in spans_of(document.blocks) if isinstance(span, Claim) and span.as_of]
+    spans = (*spans_of(document.blocks), *document.summary)
+    texts += [span.as_of for span in spans if isinstance(span, Claim) and span.as_of]
     texts += [item for block in document.blocks if isinstance(block, Title | Footer) for item in _strings(block)]
     texts += names
     for block in document.blocks:

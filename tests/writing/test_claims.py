@@ -343,6 +343,17 @@ def test_words_of_a_metrics_own_name_are_no_claims_of_their_own() -> None:
     assert "superlative" in kinds("An average day: orders {{c:orders}}.", bundle)
 
 
+def test_a_name_of_a_direction_is_not_turned_round() -> None:
+    lost = fact("lost", "Subscribers lost", "count", "9", (*WEEK, "6"), direction="down_is_good")
+    base = morning()
+    bundle = replace(base, facts=(*base.facts, lost))
+    change = "up {{c:lost.abs_delta_pct}} against {{c:lost.comparison.same_weekday.label}}"
+    assert kinds(f"Subscribers lost {{{{c:lost}}}}, {change}.", bundle) == set()
+    assert kinds(f"{{{{c:lost.label}}}}: {{{{c:lost}}}}, {change}.", bundle) == set()
+    assert "entity" in kinds(f"Subscribers gained {{{{c:lost}}}}, {change}.", bundle)
+    assert "entity" in kinds("Subscribers {{c:lost}}.", bundle)
+
+
 def test_follow_up_is_no_direction() -> None:
     assert kinds("Follow up on {{c:late_orders}} late orders.") == set()
 

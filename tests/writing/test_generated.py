@@ -31,7 +31,7 @@ from resources.claude import AnthropicModel
 from sandbox.anthropic_api.misbehaviour import WRITERS
 from tests.delivery.sandboxed import Sandbox, running_sandbox
 from tests.evidence.bundles import morning
-from tests.writing.corpora import narrative, packs, pulse
+from tests.writing.corpora import narrative, packs, playbook_report, pulse, work_answer
 from tests.writing.proof import unproven
 from tests.writing.test_claude import HAIKU, PRICE
 
@@ -125,10 +125,11 @@ def some(makers: list[tuple[Callable[[int], Bundle], int]], first: int = 0) -> I
 
 @pytest.mark.parametrize("manner", ["honest", "mixed", "hostile", "liar"])
 def test_a_handful_of_every_kind(manner: str, sandbox: Sandbox, warehouse: Connect, pack: Pack) -> None:
-    outcome = published(sandbox, warehouse, some([(pulse, 2), (narrative, 3), (pack, 1)], first=5_000), manner)
+    makers = [(pulse, 2), (narrative, 3), (playbook_report, 2), (work_answer, 2), (pack, 1)]
+    outcome = published(sandbox, warehouse, some(makers, first=5_000), manner)
     assert outcome.problems == []
     assert outcome.slowest < DUE_SECONDS
-    assert manner != "honest" or outcome.written["claude"] == 6, outcome.written
+    assert manner != "honest" or outcome.written["claude"] == 10, outcome.written
 
 
 @pytest.mark.slow
@@ -137,9 +138,9 @@ def test_a_handful_of_every_kind(manner: str, sandbox: Sandbox, warehouse: Conne
 def test_a_thousand_documents(manner: str, sandbox: Sandbox, warehouse: Connect, pack: Pack) -> None:
     """A thousand where the model is honest, sloppy, hostile or a liar; a hundred of every other manner."""
     full = manner in ("honest", "mixed", "sloppy", "hostile", "liar")
-    counts = (300, 400, 300) if full else (30, 40, 30)
+    counts = (200, 300, 150, 150, 200) if full else (20, 30, 15, 15, 20)
     began = time.monotonic()
-    makers = list(zip((pulse, narrative, pack), counts, strict=True))
+    makers = list(zip((pulse, narrative, playbook_report, work_answer, pack), counts, strict=True))
     outcome = published(sandbox, warehouse, some(makers, first=0 if full else 2_000), manner)
     print(
         f"\n{manner}: {sum(outcome.kinds.values()):,} documents ({dict(outcome.kinds)}), {outcome.claims:,} numbers and"

@@ -31,7 +31,8 @@ SUMMARY = (
 PAGES = (
     ("headline", "The one thing the board should know of the month, with its figure.",
      ("channel_net_sales", "net_sales", "operating_result")),
-    ("revenue", "Sales of all channels against the year before.", ("channel_net_sales", "channel_net_sales_ytd")),
+    ("revenue", "Sales of all channels so far this year, against the year before.",
+     ("channel_net_sales_ytd", "channel_net_sales")),
     ("finance", "What is left after operating expenses.",
      ("operating_result", "operating_result_ytd")),
     ("cash_page", "Cash, and what is owed.",
