@@ -5,11 +5,13 @@ Belongs here: one indexed look at the runs that ended since the last one. Does n
 
 A run that was killed, or whose host went away, writes nothing; Dagster knows that it ended, and here it becomes a
 receipt. The alert machine looks when a job began to fail or recovered, and in place of a run of the fleet that failed
-before it came to look: a morning that broke must not be a morning on which nobody looked at anything.
+before it came to look: a morning that broke must not be a morning on which nobody looked at anything. A run whose
+process died and that Dagster tries again within minutes gets its receipt when the attempt that follows has ended.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     DagsterRunStatus,
@@ -21,8 +23,13 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from ops_platform.settings import Environment
+
+if TYPE_CHECKING:
+    import psycopg
+    from dagster import DagsterInstance, DagsterRun, RunRecord
 
 ENDED = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED, DagsterRunStatus.SUCCESS]
 #: How many runs one look takes; the rest waits for the next.
@@ -45,8 +52,6 @@ def failures_sensor(environment: Environment, job_name: str) -> SensorDefinition
         description="Notes runs that ended; has the alert machine look when a job turned or a run failed unlooked.",
     )
     def ended(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
-        from ops_platform import clock
-        from ops_platform.alerts import receipts
         from ops_platform.database import connect
         from ops_platform.fleet import get_fleet
 
@@ -64,12 +69,11 @@ def failures_sensor(environment: Environment, job_name: str) -> SensorDefinition
                 run = record.dagster_run
                 if run.job_name.startswith("__"):
                     continue  # assets somebody made by hand: no job of the fleet
-                ended_at = record.update_timestamp.replace(tzinfo=UTC)
-                news = receipts.note_ended(
-                    connection, run.run_id, run.tags.get("job", run.job_name), bot=run.tags.get("bot"),
-                    succeeded=run.status is DagsterRunStatus.SUCCESS, started_at=_moment(record.start_time, ended_at),
-                    at=ended_at, as_of=clock.now(), looks=run.job_name in fleet_jobs,
-                )  # fmt: skip
+                if run.tags.get(WILL_RETRY_TAG) == "true":
+                    continue  # until the attempt that follows has ended, nobody knows what came of it
+                for earlier in _attempts_before(context.instance, run):
+                    _note(connection, earlier, fleet_jobs, tried_again=True)
+                news = _note(connection, record, fleet_jobs)
                 if news:
                     turned.append(f"{run.run_id}:{run.status.value}")
         if records:
@@ -81,6 +85,32 @@ def failures_sensor(environment: Environment, job_name: str) -> SensorDefinition
         yield RunRequest(run_key=f"failures:{turned[-1]}", tags={"ops/started_by": "failures"})
 
     return ended
+
+
+def _attempts_before(instance: "DagsterInstance", run: "DagsterRun") -> Iterator["RunRecord"]:
+    """The runs that died and that this one was made in place of, the newest first."""
+    parent = run.parent_run_id
+    while parent is not None:
+        record = instance.get_run_record_by_id(parent)
+        if record is None or record.dagster_run.tags.get(WILL_RETRY_TAG) != "true":
+            return
+        yield record
+        parent = record.dagster_run.parent_run_id
+
+
+def _note(
+    connection: "psycopg.Connection[Any]", record: "RunRecord", jobs: Mapping[str, Any], *, tried_again: bool = False
+) -> bool:
+    """Write down that the run ended; whether that is news."""
+    from ops_platform import clock
+    from ops_platform.alerts import receipts
+
+    run, ended_at = record.dagster_run, record.update_timestamp.replace(tzinfo=UTC)
+    return receipts.note_ended(
+        connection, run.run_id, run.tags.get("job", run.job_name), bot=run.tags.get("bot"),
+        succeeded=run.status is DagsterRunStatus.SUCCESS, started_at=_moment(record.start_time, ended_at),
+        at=ended_at, as_of=clock.now(), looks=run.job_name in jobs, tried_again=tried_again,
+    )  # fmt: skip
 
 
 def _moment(seconds: float | None, otherwise: datetime) -> datetime:

@@ -6,6 +6,7 @@ belong here: what runs (`jobs/playbooks.py`), a trigger by HTTP (`commands/trigg
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     DagsterRunStatus,
@@ -21,9 +22,12 @@ from dagster import (
     sensor,
 )
 
-from jobs.playbooks import AS_OF_TAG, EXECUTION_TAG, KEY_TAG, TRIGGER_TAG, job_name
+from jobs.playbooks import AS_OF_TAG, EXECUTION_TAG, KEY_TAG, PLAYBOOK_TAG, TRIGGER_TAG, identity_of, job_name
 from ops_platform.playbooks.plan import Plan
 from ops_platform.settings import Environment
+
+if TYPE_CHECKING:
+    import psycopg
 
 #: The event that is the machine's own: an incident of the level alert or critical was opened.
 ALERT_OPENED = "alert_opened"
@@ -31,6 +35,8 @@ ALERT_OPENED = "alert_opened"
 SETTLE = timedelta(minutes=2)
 #: Of events older than this nobody wants to hear when the sensor was off for long.
 NEWS = timedelta(hours=6)
+#: Failed runs of playbooks that one look goes through.
+MOST_FAILED = 100
 
 
 def playbook_schedules(
@@ -106,7 +112,7 @@ def playbook_resume_sensor(jobs: Sequence[JobDefinition], environment: Environme
     @sensor(
         name="playbook_resume_sensor", jobs=list(jobs), minimum_interval_seconds=60,
         default_status=_status(environment),
-        description="Takes up executions whose process died; silent otherwise.",
+        description="Takes up executions whose process died, and begins those that it never began; silent otherwise.",
     )  # fmt: skip
     def resume(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
         from ops_platform.database import connect
@@ -130,10 +136,34 @@ def playbook_resume_sensor(jobs: Sequence[JobDefinition], environment: Environme
                     run_key=f"resume:{execution.id}:{execution.holds}", job_name=job_name(execution.playbook_id),
                     tags={EXECUTION_TAG: str(execution.id)},
                 )  # fmt: skip
+            for name, key, tags in _never_begun(context, connection, names):
+                asked += 1
+                yield RunRequest(run_key=f"begin:{key}", job_name=name, tags=tags)
         if not asked:
             yield SkipReason("no execution is without its process")
 
     return resume
+
+
+def _never_begun(
+    context: SensorEvaluationContext, connection: "psycopg.Connection[Any]", names: set[str]
+) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """(job, key, tags) of ticks and events whose run died before it wrote down an execution: nothing else would know of
+    them. A run started by hand is not among them: whoever started it sees that it failed."""
+    from ops_platform.playbooks import record
+
+    failed = RunsFilter(
+        statuses=[DagsterRunStatus.FAILURE], updated_after=datetime.now(UTC) - NEWS,
+        tags={"job": sorted(names)},
+    )  # fmt: skip
+    for run in context.instance.get_runs(failed, limit=MOST_FAILED):
+        kind, key, as_of = identity_of(run.tags[PLAYBOOK_TAG], run.tags, run.run_id)
+        if EXECUTION_TAG in run.tags or as_of is None or record.by_key(connection, key) is not None:
+            continue
+        tags = {
+            TRIGGER_TAG: kind, KEY_TAG: key.removeprefix(f"{run.tags[PLAYBOOK_TAG]}:"), AS_OF_TAG: as_of.isoformat(),
+        }  # fmt: skip
+        yield run.job_name, key, tags
 
 
 def _stopped_by_somebody(context: SensorEvaluationContext, run_id: str | None) -> bool:

@@ -57,6 +57,7 @@ HEAVIEST = (
     "tests/work_orders/test_office_simulation.py",
     "tests/backup/test_backup.py",
     "tests/backup/test_restored_outbox.py",
+    "tests/company_time/test_group_kills.py",
     "tests/work_orders/test_policy_reading.py",
     "tests/connectors/test_sandbox_shopify.py",
     "tests/warehouse/",

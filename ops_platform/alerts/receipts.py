@@ -280,16 +280,20 @@ def note_ended(
     at: datetime,
     as_of: datetime,
     looks: bool = False,
+    tried_again: bool = False,
 ) -> bool:
     """A run was seen to have ended at `at`: it gets a receipt where it has none, and a failure where it wrote none.
     True where this was not seen before and somebody has to look: the job turned by it, from well to failing or back,
-    or it is one that `looks` and failed before it did. Does not commit."""
+    or it is one that `looks` and failed before it did. Of one that is `tried_again` the next run decides. Does not
+    commit."""
     ended: dict[str, Any] = {"run_id": run_id, "job": job, "bot": bot, "at": at, "as_of": as_of}
     if succeeded:
         connection.execute(_SUCCEEDED, {**ended, "started": started_at})
     else:
         why = "the run ended without a word of its own: killed, cancelled, or its host went away"
         fail(connection, run_id, job, bot=bot, at=at, as_of=as_of, error=why, started_at=started_at, by_sensor=True)
+    if tried_again:
+        return False
     row = connection.execute(
         """update ops.receipts set seen_ended_at = %(at)s where run_id = %(run_id)s and seen_ended_at is null
            returning status, checked, (select earlier.status from ops.receipts as earlier

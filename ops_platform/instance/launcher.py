@@ -19,7 +19,7 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self
 
 from dagster._core.errors import DagsterLaunchFailedError
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
@@ -27,6 +27,7 @@ from dagster._core.origin import JobPythonOrigin
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
+from ops_platform.instance.processes import WORKER_MODULE
 from ops_platform.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -38,12 +39,22 @@ BOT_TAG = "bot"
 NOBODY = "coordinator"
 
 
+class RunProcess(Protocol):
+    """A started process, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+
+
 class BotRunLauncher(RunLauncher, ConfigurableClass):
     """A process a run, started by whoever dequeues it (the daemon)."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         self._inst_data = inst_data
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, RunProcess] = {}
         self._lock = threading.Lock()
         super().__init__()
 
@@ -71,11 +82,7 @@ class BotRunLauncher(RunLauncher, ConfigurableClass):
         logs = Path(os.environ["DAGSTER_HOME"]) / "runs"
         logs.mkdir(mode=0o700, exist_ok=True)
         with (logs / f"{run.run_id}.log").open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "ops_platform.instance.worker", serialize_value(arguments)],
-                cwd=PROJECT_ROOT, env={**os.environ, "OPS_BOT": bot},
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            )  # fmt: skip
+            process = self.start_process(serialize_value(arguments), bot, output)
         with self._lock:
             self._reap()
             self._started[run.run_id] = process
@@ -83,6 +90,13 @@ class BotRunLauncher(RunLauncher, ConfigurableClass):
         self._instance.report_engine_event(
             f"Started process {process.pid} for this run, as {bot}.", run, cls=self.__class__
         )
+
+    def start_process(self, arguments: str, bot: str, output: BinaryIO) -> RunProcess:
+        """A process that executes the run as `bot`; what it prints goes to `output`."""
+        return subprocess.Popen(
+            [sys.executable, "-m", WORKER_MODULE, arguments], cwd=PROJECT_ROOT, env={**os.environ, "OPS_BOT": bot},
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
 
     def terminate(self, run_id: str) -> bool:
         """Ask the run's process to end; it writes that the run was cancelled. False when there is none any more."""

@@ -157,9 +157,20 @@ def test_every_asset_with_a_policy_is_watched_with_its_layer() -> None:
 # Failures ---------------------------------------------------------------------------------------------------
 
 
-def run(instance: DagsterInstance, name: str, status: DagsterRunStatus, job_name: str = "ops_pulse") -> None:
-    tags = {"job": job_name, "bot": "coordinator"}
-    create_run_for_test(instance, job_name=job_name, run_id=name * 8, status=status, tags=tags)
+def run(
+    instance: DagsterInstance,
+    name: str,
+    status: DagsterRunStatus,
+    job_name: str = "ops_pulse",
+    again: str = "false",
+    parent: str | None = None,
+) -> None:
+    tags = {"job": job_name, "bot": "coordinator", "dagster/will_retry": again}
+    before = None if parent is None else parent * 8
+    create_run_for_test(
+        instance, job_name=job_name, run_id=name * 8, status=status, tags=tags, parent_run_id=before,
+        root_run_id=before,
+    )  # fmt: skip
 
 
 def test_failing_is_told_once_and_recovery_once(here: Any, instance: DagsterInstance) -> None:
@@ -209,6 +220,34 @@ def test_where_a_run_failed_before_it_looked_others_look_every_time(here: Any, i
     assert isinstance(look(sensor, instance, cursor)[0][0], RunRequest)  # it turned
     run(instance, "eeee", DagsterRunStatus.FAILURE, "alerts")
     assert isinstance(look(sensor, instance, cursor)[0][0], SkipReason)
+
+
+def test_a_run_that_is_tried_again_is_no_news_before_the_next_attempt_ended(
+    here: Any, instance: DagsterInstance
+) -> None:
+    sensor = failures_sensor(Environment.DEMO, "alerts")
+    run(instance, "aaaa", DagsterRunStatus.SUCCESS)
+    _, cursor = look(sensor, instance)
+
+    def kept() -> dict[str, str]:
+        with here() as connection:
+            return {each.run_id[:1]: each.status for each in receipts.receipts(connection)}
+
+    for name, status, again, parent, asked in (
+        ("bbbb", DagsterRunStatus.FAILURE, "true", None, SkipReason),
+        ("cccc", DagsterRunStatus.FAILURE, "true", "bbbb", SkipReason),
+        ("dddd", DagsterRunStatus.SUCCESS, "false", "cccc", SkipReason),  # it went well: nobody need know
+        ("eeee", DagsterRunStatus.FAILURE, "true", None, SkipReason),
+        ("ffff", DagsterRunStatus.FAILURE, "false", "eeee", RunRequest),  # it did not
+    ):
+        run(instance, name, status, again=again, parent=parent)
+        found, cursor = look(sensor, instance, cursor)
+        assert isinstance(found[0], asked), name
+        if name == "cccc":
+            assert kept() == {"a": "succeeded"}  # what looks meanwhile takes the job for well
+    assert kept() == {
+        "a": "succeeded", "b": "failed", "c": "failed", "d": "succeeded", "e": "failed", "f": "failed",
+    }  # fmt: skip
 
 
 def test_a_job_whose_first_word_is_a_failure_is_told(here: Any, instance: DagsterInstance) -> None:

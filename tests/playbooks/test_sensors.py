@@ -75,6 +75,28 @@ def test_what_a_dead_process_left_is_taken_up_once(at: Connect, instance: Dagste
     assert isinstance(look(sensor, instance)[0][0], SkipReason)
 
 
+def test_a_tick_whose_run_died_before_it_began_is_run_after_all(at: Connect, instance: DagsterInstance) -> None:
+    """Dead before the first word of an execution, nothing in the record tells of it: the run itself does."""
+    made = plan(STEPS, 'triggers: {schedule: "0 9 * * *"}\n')
+    job = playbook_job(made, house)
+    tick = {".dagster/scheduled_execution_time": "2026-11-20T14:00:00+00:00"}
+    died = instance.create_run_for_job(job, status=DagsterRunStatus.FAILURE, tags={**job.tags, **tick})
+    by_hand = instance.create_run_for_job(job, status=DagsterRunStatus.FAILURE, tags=job.tags)
+    assert died.run_id != by_hand.run_id
+    sensor = playbook_resume_sensor([job], Environment.DEMO)
+    (request,), _ = look(sensor, instance)
+    assert (request.job_name, request.run_key) == ("playbook_demo", "begin:demo:schedule:2026-11-20T14:00:00+00:00")
+    result = job.execute_in_process(
+        instance=instance, resources={"warehouse": Warehouse(at)}, tags={**job.tags, **request.tags}
+    )
+    assert result.success and posted(at) == ["once"]
+    with at() as connection:
+        execution = record.by_key(connection, "demo:schedule:2026-11-20T14:00:00+00:00")
+    assert execution is not None and execution.trigger_kind == "schedule"
+    assert execution.as_of == datetime(2026, 11, 20, 14, tzinfo=UTC)
+    assert isinstance(look(sensor, instance)[0][0], SkipReason)
+
+
 def test_what_a_living_process_holds_is_left_alone(at: Connect, instance: DagsterInstance) -> None:
     the, made = machine(at), plan(STEPS)
     opened = start(the, made, kind="manual", key="a", as_of=NOW)
