@@ -123,6 +123,7 @@ def _build_alone(context: AssetExecutionContext, dbt: DbtCliResource, warehouse:
     from ops_platform.fleet.publish import publish
     from ops_platform.warehouse.build import describe, settle
     from ops_platform.warehouse.dbt import build_fingerprint, connection_environment, last_good_fingerprint
+    from ops_platform.warehouse.dbt_process import LEAVES_NO_SQL
     from resources.vendors import VENDORS
 
     fleet = get_fleet()
@@ -147,13 +148,16 @@ def _build_alone(context: AssetExecutionContext, dbt: DbtCliResource, warehouse:
     started = datetime.now(UTC)
     import os
 
-    os.environ.update(connection_environment())
+    # dbt's folder is removed when the build is over.
+    os.environ.update({**connection_environment(), LEAVES_NO_SQL: "1"})
     # Unit tests prove the SQL, not the data: they belong to `make test`, not to every morning.
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--log-level-file", "none"]
     if part is not None:
         # A test is of the part when all it compares is; one whose other side stays as it was could only fail.
         arguments += ["--indirect-selection", "cautious"]
     invocation = dbt.cli(arguments, context=context, raise_on_error=False)
+    # It was of that process; what else dbt does here keeps its SQL.
+    del os.environ[LEAVES_NO_SQL]
     emitted: set[AssetKey] = set()
     try:
         for event in invocation.stream():

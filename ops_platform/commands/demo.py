@@ -7,6 +7,7 @@ here: anything of the cycle itself, which is the fleet's `ops_pulse` job as in p
 from __future__ import annotations
 
 import csv
+import gc
 import gzip
 import json
 import os
@@ -20,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import ProxyHandler, build_opener
@@ -129,11 +129,17 @@ def _environment_of(url: str) -> dict[str, str]:
 
 def point_settings_at(url: str, scenario: Scenario) -> None:
     """Make this process's settings those of the demo: only the sandbox's credentials, nobody's own."""
+    enter(scenario)
+    os.environ.update(_environment_of(url))
+    reset_settings()
+
+
+def enter(scenario: Scenario) -> None:
+    """Make this process's settings those of the demo as far as they are known without the sandbox: no vendor's."""
     for name in list(os.environ):
         if name.startswith(VENDOR_PREFIXES):
             del os.environ[name]
-    blank = {name: "" for name in _names_in(PROJECT_ROOT / ".env") if name.startswith(VENDOR_PREFIXES)}
-    os.environ.update(blank | _environment_of(url))
+    os.environ.update({name: "" for name in _names_in(PROJECT_ROOT / ".env") if name.startswith(VENDOR_PREFIXES)})
     os.environ.update(
         OPS_ENV="demo",
         OPS_HOME=str(scenario.home),
@@ -165,12 +171,13 @@ def demo(orders: Path | None, *, pulse_only: bool = False, as_json: bool) -> int
 
     base = get_settings().ops_home
     scenario = scenario_for(orders, base)
+    enter(scenario)
     # The company is made up in a process of its own, which takes some seconds: meanwhile the database starts here and
-    # the platform's own modules are read. Neither asks for a setting of the sandbox's.
+    # what Dagster runs is put together. Neither asks for a setting of the sandbox's.
     with progress.listening(steps.detail), ThreadPoolExecutor(2, "ahead") as ahead:
         with steps.step("sandbox: the vendors' side on loopback"):
             started = ahead.submit(_start_database, scenario.home)
-            ahead.submit(import_module, "ops_platform.build")
+            definitions = ahead.submit(_definitions)
             running = sandbox(scenario)
             url = running.__enter__()
         try:
@@ -178,7 +185,6 @@ def demo(orders: Path | None, *, pulse_only: bool = False, as_json: bool) -> int
             from ops_platform.commands.prepare import prepare
             from ops_platform.commands.runs import run_job
 
-            definitions = ahead.submit(_definitions)
             with steps.step("database: embedded PostgreSQL" if not os.environ["OPS_DATABASE_URL"] else "database"):
                 started.result()
                 prepare()
@@ -193,6 +199,8 @@ def demo(orders: Path | None, *, pulse_only: bool = False, as_json: bool) -> int
             return _show(scenario, url, outcome.run_id, failures, outcome.failed_checks, began, before, as_json=as_json)
         finally:
             running.__exit__(None, None, None)
+            # The command ends with its process: what it holds is not looked through for garbage once more.
+            gc.freeze()
 
 
 def _start_database(home: Path) -> None:

@@ -1,6 +1,7 @@
-"""Dagster's event log as ours stores it: what Dagster's own would have kept, in one transaction an event, without
+"""Dagster's event log as ours stores it: what Dagster's own would have kept, many events in one transaction, without
 credentials. And steps that know their outputs after the first look."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from dagster import (
 from dagster_postgres.event_log import PostgresEventLogStorage
 
 from ops_platform.database.server import running_server
-from ops_platform.instance.events import RedactingEventLogStorage
+from ops_platform.instance.events import LONGEST_WAIT_SECONDS, MOST_GATHERED, RedactingEventLogStorage
 from ops_platform.instance.steps import know_outputs_once
 
 TABLES = {
@@ -103,11 +104,81 @@ def test_an_event_is_stored_whole_or_not_at_all(databases: tuple[str, str], monk
 
     monkeypatch.setattr(ours, "_store_asset_event", fails)
     with pytest.raises(OSError, match="power"):
-        ours.store_event(event)
+        store(ours, [event])
     assert kept(databases[1]) == before
     monkeypatch.undo()
-    ours.store_event(event)
+    store(ours, [event])
     assert len(kept(databases[1])["event_logs"]) == len(before["event_logs"]) + 1
+
+
+def store(ours: RedactingEventLogStorage, events: list[EventLogEntry]) -> None:
+    for event in events:
+        ours.store_event(event)
+    ours.flush()
+
+
+def test_outcomes_of_planned_checks_are_kept_as_dagster_keeps_them(databases: tuple[str, str]) -> None:
+    theirs, ours = PostgresEventLogStorage(databases[0]), RedactingEventLogStorage(databases[1])
+    before = kept(databases[0]), kept(databases[1])
+    for _ in range(2):  # a second run finds the assets there
+        told = entries()
+        planned = [event for event in told if "PLANNED" in (event.dagster_event_type or "")]
+        rest = [event for event in told if event not in planned]
+        assert planned
+        # A check told twice, and one that nobody planned.
+        rest += [event for event in rest if event.dagster_event_type == "ASSET_CHECK_EVALUATION"]
+        rest += [
+            event._replace(run_id="elsewhere") for event in rest if event.dagster_event_type == "ASSET_CHECK_EVALUATION"
+        ]
+        for event in [*planned, *rest]:
+            theirs.store_event(event)
+        ours.store_event_batch(planned)
+        store(ours, rest)
+    expected, found = kept(databases[0]), kept(databases[1])
+    for table in ("event_logs", "asset_check_executions", "asset_event_tags"):
+        first, second = (len(each[table]) for each in before)
+        assert len(expected[table]) > first
+        assert [without_ids(row) for row in expected[table][first:]] == [
+            without_ids(row) for row in found[table][second:]
+        ], table
+    for theirs_row, ours_row in zip(expected["asset_keys"], found["asset_keys"], strict=True):
+        assert (theirs_row[0], theirs_row[2], theirs_row[3]) == (ours_row[0], ours_row[2], ours_row[3])
+
+
+def without_ids(row: tuple[Any, ...]) -> list[str]:
+    """A row without numbers of events, which depend on what was stored before; a credential as ours keeps it."""
+    return [str(value).replace("Bearer abcdefghijklmnop", "[secret]") for value in row if not isinstance(value, int)]
+
+
+def test_what_a_step_tells_waits_for_its_neighbours_but_not_long(databases: tuple[str, str]) -> None:
+    ours = RedactingEventLogStorage(databases[1])
+    told = entries()
+    output = next(event for event in told if event.dagster_event_type == "STEP_OUTPUT")
+
+    def count() -> int:
+        return len(kept(databases[1])["event_logs"])
+
+    before = count()
+    for _ in range(MOST_GATHERED - 1):
+        ours.store_event(output)
+    gathered = time.monotonic()
+    # Another process may not see it yet; who asks this one does.
+    assert len(ours.get_logs_for_run(output.run_id)) == MOST_GATHERED - 1
+    assert count() == before + MOST_GATHERED - 1
+    for _ in range(MOST_GATHERED):
+        ours.store_event(output)
+    assert count() == before + 2 * MOST_GATHERED - 1
+    ours.store_event(output)
+    while count() < before + 2 * MOST_GATHERED:
+        assert time.monotonic() < gathered + LONGEST_WAIT_SECONDS + 20
+        time.sleep(0.05)
+    ended = next(event for event in told if event.dagster_event_type == "STEP_SUCCESS")
+    ours.store_event(output)
+    ours.store_event(ended)
+    assert count() == before + 2 * MOST_GATHERED + 2
+    ours.store_event(output)
+    ours.dispose()
+    assert count() == before + 2 * MOST_GATHERED + 3
 
 
 def test_a_step_that_knows_its_outputs_runs_as_before() -> None:
