@@ -111,6 +111,20 @@ def compare(
     return result
 
 
+_WRITTEN = {
+    "entity": "text", "day": "date", "source_count": "bigint", "landed_count": "bigint", "source_amount": "numeric",
+    "landed_amount": "numeric", "currency": "text", "status": "text", "reread_at": "timestamptz",
+    "reread_tries": "integer", "reread_again_at": "timestamptz", "reread_error": "text",
+}  # fmt: skip
+_WRITE = (
+    f"insert into ops.tie_outs (vendor, stream, sync_id, checked_at, {', '.join(_WRITTEN)})"
+    " select %s, %s, %s, %s, written.*"
+    f" from unnest({', '.join(f'%s::{kind}[]' for kind in _WRITTEN.values())}) as written"
+    " on conflict (vendor, stream, entity, day) do update set sync_id = excluded.sync_id,"
+    f" checked_at = excluded.checked_at, {', '.join(f'{name} = excluded.{name}' for name in list(_WRITTEN)[2:])}"
+).encode()
+
+
 def record(
     connection: psycopg.Connection[Any],
     vendor: str,
@@ -124,7 +138,8 @@ def record(
     were to be. Returns the days that differ and were tried, and before when they are not tried again."""
     known = known_differences(connection, vendor, stream, comparisons)
     waiting: dict[date, datetime] = {}
-    rows = []
+    # By entity and day: one statement writes each once.
+    rows: dict[tuple[str, date | None], tuple[Any, ...]] = {}
     for item in comparisons:
         before = known.get(item.day)
         tries, again_at, read_at, error = (0, None, None, None) if before is None else before.kept
@@ -134,25 +149,12 @@ def record(
             read_at = now if error is None else read_at
         if again_at is not None:
             waiting[item.day] = again_at
-        rows.append(
-            (
-                vendor, stream, item.entity, item.day, item.source_count, item.landed_count, item.source_amount,
-                item.landed_amount, item.currency, item.status, sync_id, now, read_at, tries, again_at, error,
-            )
+        rows[item.entity, item.day] = (
+            item.entity, item.day, item.source_count, item.landed_count, item.source_amount, item.landed_amount,
+            item.currency, item.status, read_at, tries, again_at, error,
         )  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into ops.tie_outs (vendor, stream, entity, day, source_count, landed_count, source_amount,"
-            " landed_amount, currency, status, sync_id, checked_at, reread_at, reread_tries, reread_again_at,"
-            " reread_error) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-            " on conflict (vendor, stream, entity, day) do update set source_count = excluded.source_count,"
-            " landed_count = excluded.landed_count, source_amount = excluded.source_amount,"
-            " landed_amount = excluded.landed_amount, currency = excluded.currency, status = excluded.status,"
-            " sync_id = excluded.sync_id, checked_at = excluded.checked_at, reread_at = excluded.reread_at,"
-            " reread_tries = excluded.reread_tries, reread_again_at = excluded.reread_again_at,"
-            " reread_error = excluded.reread_error",
-            rows,
-        )
+    columns = [list(column) for column in zip(*rows.values(), strict=True)] or [[] for _ in _WRITTEN]
+    connection.execute(_WRITE, (vendor, stream, sync_id, now, *columns))
     return waiting
 
 
