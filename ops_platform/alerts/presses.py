@@ -73,12 +73,17 @@ class Settled:
     words: str
 
 
+class StandingRefusal(DataFailure):
+    """A refusal by which something changed that stays: what was overdue is over."""
+
+
 class Handler(Protocol):
     """What a press needs of whoever handles what it is about."""
 
     def __call__(self, connection: psycopg.Connection[Any], press: Press, actor: str, now: datetime) -> str:
         """Do it, in the caller's transaction, once for `press.key`; a sentence of what came of it. Raises `OpsError`
-        where it cannot be done (a day in the past, an alert that is over), having changed nothing."""
+        where it cannot be done (a day in the past, an alert that is over): what was written is taken back, except
+        before a `StandingRefusal`."""
         ...
 
 
@@ -153,15 +158,19 @@ def settle(
             return None
         if not person.allowed:
             return _close(connection, press, "refused", f"Not done: {person.why}.", wall())
+        state: State = "done"
         try:
             with connection.transaction():  # a refused action leaves nothing of itself behind
-                words = act(connection, press, person.name, now())
+                try:
+                    words = act(connection, press, person.name, now())
+                except StandingRefusal as error:
+                    state, words = "refused", f"Not done: {error}"
                 failpoint("presses.acted")
         except TransientFailure:
             raise
         except OpsError as error:
             return _close(connection, press, "refused", f"Not done: {error}", wall())
-        settled = _close(connection, press, "done", words, wall())
+        settled = _close(connection, press, state, words, wall())
     failpoint("presses.settled")
     return settled
 

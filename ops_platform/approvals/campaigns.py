@@ -17,6 +17,7 @@ written by hand: the offer's title says what it is worth, as the shop has it.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,7 +55,8 @@ SHOWN_RECIPIENTS = 5
 _TEXTS = {"subject": 120, "preview": 160, "body": 1500}
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _PLACES = {"subject": frozenset[str](), "preview": frozenset[str](), "body": frozenset({"products", "code"})}
-_LINK = re.compile(r"(?i)https?://|www\.|\b[\w-]+\.(?:com|net|org|io|co|ru|cn|xyz)\b|[\w.+-]+@[\w-]+\.")
+# Readers' programs make a link of any two words with a dot between, whichever dot of Unicode it is.
+_LINK = re.compile(r"(?i)https?:|www\.|\w[.\u2024\u3002\uff0e\uff61]\w\w|\w@\w")
 _MARKUP = re.compile(r"[<>]|\{\{|\}\}|\{%|%\}")
 
 
@@ -166,7 +168,7 @@ def check_payload(payload: Payload) -> None:
 
 def checked_text(name: str, text: str) -> str:
     """The text as it may go out, white space in order. Raises `DataFailure`, in words for an editor."""
-    paragraphs = [" ".join(part.split()) for part in text.replace("\x00", "").split("\n\n")]
+    paragraphs = [" ".join(part.split()) for part in text.replace("\x00", "").replace("\r\n", "\n").split("\n\n")]
     text = "\n\n".join(part for part in paragraphs if part)
     if name != "body":
         text = " ".join(text.split())
@@ -174,8 +176,11 @@ def checked_text(name: str, text: str) -> str:
         raise DataFailure(f"the {name} is empty")
     if len(text) > _TEXTS[name]:
         raise DataFailure(f"the {name} has {len(text)} characters; at most {_TEXTS[name]}")
-    if any(char.isdigit() for char in text):
+    kinds = {unicodedata.category(char) for char in text if char != "\n"}
+    if kinds & {"Nd", "Nl", "No"}:  # also halves, circled and Roman ones
         raise DataFailure(f"the {name} has a digit: numbers are not written by hand")
+    if kinds & {"Cc", "Cf", "Cs", "Co", "Cn"}:
+        raise DataFailure(f"the {name} has a character that nobody sees")
     if _MARKUP.search(text):
         raise DataFailure(f"the {name} has markup or template code")
     if _LINK.search(text):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ops_platform.fleet.approval_policy import ApprovalPolicy
 
 WORDS_MOST = 2000
+_MADE_ANEW = "made anew from newer data"
 _OVER = {
     State.APPROVED: "is approved already",
     State.SENT: "was approved and is done",
@@ -39,6 +40,10 @@ _OVER = {
     State.EXPIRED: "was not decided in time, which is a refusal",
     State.FAILED: "was approved, and doing it failed",
 }
+
+
+class TooLateError(DataFailure):
+    """A word that came when the due date had passed. That the request is refused by it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Inbox:
             before = store.newest_on(connection, kind, subject)
             if before is not None:
                 before = store.load(connection, before.id, lock=True)
+                if self.expired(connection, before, now):
+                    before = replace(before, state=State.EXPIRED)
                 if digest in (before.payload_hash, self._asked_last(connection, before, author)):
                     return before  # what a person made of it since stays
                 if before.state is State.DRAFT:
@@ -105,16 +112,17 @@ class Inbox:
         return store.load(connection, number)
 
     def _asked_last(self, connection: psycopg.Connection[Any], approval: Approval, author: str) -> str | None:
-        """The fingerprint of what this author asked about last."""
-        own = [one.payload_hash for one in store.versions(connection, approval.id) if one.made_by == author]
-        return own[-1] if own else None
+        """The fingerprint of what this author asked about last; what he edited since is no asking."""
+        own = [one for one in store.versions(connection, approval.id) if one.made_by == author]
+        asked = [one.payload_hash for one in own if one.note in ("", _MADE_ANEW)]
+        return asked[-1] if asked else None
 
     def _renewed(
         self, connection: psycopg.Connection[Any], approval: Approval, payload: Payload, author: str, now: datetime
     ) -> Approval:
         """What counts now was made anew by its author; a payload of before that comes again is a version again."""
         by = Person(author, author.partition(":")[2] or author, author)
-        return self._add_version(connection, approval, payload, by, "made anew from newer data", now, "")
+        return self._add_version(connection, approval, payload, by, _MADE_ANEW, now, "")
 
     # A person's word --------------------------------------------------------------------------------------
 
@@ -180,15 +188,21 @@ class Inbox:
             before = self.said_before(connection, number, Event.REVISED, person, key)
             if before is not None:
                 return before
-            self.check_open(connection, approval, now)
-            _check_shown(approval, shown)
-            if person.id != approval.author:
-                check_may_decide(self.policy, approval, person)
-            subject = self.subjects.of(approval.kind)
-            made = subject.revised(connection, approval.payload, texts, person)
-            if fingerprint(made.payload) == approval.payload_hash:
-                return Done(f"#{number}: nothing is different.", approval, changed=False)
-            approval = self._add_version(connection, approval, made.payload, person, made.note, now, bounded_key(key))
+            too_late = self.expired(connection, approval, now)
+            if not too_late:
+                self.check_open(connection, approval, now)
+                _check_shown(approval, shown)
+                if person.id != approval.author:
+                    check_may_decide(self.policy, approval, person)
+                subject = self.subjects.of(approval.kind)
+                made = subject.revised(connection, approval.payload, texts, person)
+                if fingerprint(made.payload) == approval.payload_hash:
+                    return Done(f"#{number}: nothing is different.", approval, changed=False)
+                approval = self._add_version(
+                    connection, approval, made.payload, person, made.note, now, bounded_key(key)
+                )
+        if too_late:
+            raise late(approval)
         return Done(
             f"#{number} is now at version {approval.version} ({short(approval.payload_hash)}): {made.note}.", approval
         )
@@ -218,11 +232,13 @@ class Inbox:
         for number in store.overdue(connection, now):
             with connection.transaction():
                 approval = store.load(connection, number, lock=True)
-                if self._expired(connection, approval, now):
+                if self.expired(connection, approval, now):
                     done.append(number)
         return done
 
-    def _expired(self, connection: psycopg.Connection[Any], approval: Approval, now: datetime) -> bool:
+    def expired(self, connection: psycopg.Connection[Any], approval: Approval, now: datetime) -> bool:
+        """Whether the due date of a draft has passed, which refuses it from now on, whatever a clock says later. The
+        caller's transaction keeps that, so whoever was too late raises `late` only once it is committed."""
         if approval.state is not State.DRAFT or now < approval.due_at:
             return False
         clock = Person("due date", "the due date", "clock")
@@ -248,15 +264,13 @@ class Inbox:
         words: str,
     ) -> Done:
         words = checked_words(words, needed=event in (Event.ASKED, Event.COMMENTED))
-        too_late = None
         with connection.transaction():
             approval = store.load(connection, number, lock=True)
             before = self.said_before(connection, number, event, person, key)
             if before is not None:
                 return before
-            if event is not Event.COMMENTED and self._expired(connection, approval, now):
-                too_late = approval  # the refusal by the due date is kept, and told below
-            else:
+            too_late = event is not Event.COMMENTED and self.expired(connection, approval, now)
+            if not too_late:
                 self._check(connection, approval, event, shown, person, now)
                 written = store.add_event(
                     connection, approval, event, person, words=words, key=bounded_key(key), now=now
@@ -268,8 +282,8 @@ class Inbox:
                     store.touch(connection, number, now)
                 tell(connection, self, approval, written, event, person, words)
                 failpoint("approvals.said")
-        if too_late is not None:
-            raise DataFailure(f"#{number} {_OVER[State.EXPIRED]} (due {too_late.due_at:%F %H:%M} UTC)")
+        if too_late:
+            raise late(approval)
         failpoint("approvals.said_committed")
         return Done(_said(event, approval), approval)
 
@@ -336,6 +350,11 @@ class Inbox:
         return renewed
 
 
+def late(approval: Approval) -> TooLateError:
+    """What such a word is answered."""
+    return TooLateError(f"#{approval.id} {_OVER[State.EXPIRED]} (due {approval.due_at:%F %H:%M} UTC)")
+
+
 def _check_shown(approval: Approval, shown: str) -> None:
     if shown != approval.payload_hash:
         raise DataFailure(
@@ -345,7 +364,8 @@ def _check_shown(approval: Approval, shown: str) -> None:
 
 
 def checked_words(words: str, *, needed: bool) -> str:
-    words = words.replace("\x00", "").strip()
+    # Half a character (a byte at a terminal that is no text) is none that PostgreSQL keeps.
+    words = words.replace("\x00", "").encode("utf-8", "replace").decode().strip()
     if needed and not words:
         raise DataFailure("say it in words")
     if len(words) > WORDS_MOST:

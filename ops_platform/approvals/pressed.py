@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ops_platform.alerts.presses import StandingRefusal
+from ops_platform.approvals.inbox import TooLateError
 from ops_platform.approvals.standing import person_of_slack
 from ops_platform.failures import DataFailure
 
@@ -29,6 +31,12 @@ class PressedApprovals:
     inbox: Inbox
 
     def __call__(self, connection: psycopg.Connection[Any], press: Press, actor: str, now: datetime) -> str:
+        try:
+            return self._decided(connection, press, actor, now)
+        except TooLateError as error:
+            raise StandingRefusal(str(error)) from error
+
+    def _decided(self, connection: psycopg.Connection[Any], press: Press, actor: str, now: datetime) -> str:
         person = person_of_slack(self.inbox.policy, press.person, actor)
         common: dict[str, Any] = {"person": person, "key": press.key, "now": now, "words": press.words}
         if press.action == "approve":

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.approvals import store
-from ops_platform.approvals.inbox import bounded_key, checked_words
+from ops_platform.approvals.inbox import bounded_key, checked_words, late
 from ops_platform.approvals.message import tell
 from ops_platform.approvals.model import JOB, OPEN, Done, Event, Person, State
-from ops_platform.approvals.standing import check_assignee
+from ops_platform.approvals.standing import check_assignee, check_may_decide
 from ops_platform.failures import DataFailure
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ MEDIA_TYPES = {
 }  # fmt: skip
 LARGEST_FILE = 5 * 1024 * 1024
 MOST_FILES = 20
+FURTHEST_DUE = timedelta(days=366)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,118}")
 
 
@@ -76,19 +78,28 @@ def move_due(
     now: datetime,
     words: str = "",
 ) -> Done:
-    """Give it another due date, which has to be ahead; what is over stays over. Raises `DataFailure`."""
+    """Give it another due date, which has to be ahead; what is over stays over. It is when silence becomes a refusal,
+    so who may decide may move it, who asked and who sees to it. Raises `DataFailure`."""
+    if due_at > now + FURTHEST_DUE:
+        raise DataFailure(f"a due date lies at most {FURTHEST_DUE.days} days ahead")
     with connection.transaction():
         approval = store.load(connection, number, lock=True)
         if (before := inbox.said_before(connection, number, Event.MOVED, person, key)) is not None:
             return before
-        inbox.check_open(connection, approval, now)
-        if due_at <= now:
-            raise DataFailure("a due date lies ahead: reject the request where it is not to be done")
-        store.set_due(connection, number, due_at)
-        approval = replace(approval, due_at=due_at)
-        local = due_at.astimezone(inbox.zone)
-        note = f"to {local:%a %d %b %H:%M}" + (f": {words.strip()}" if words.strip() else "")
-        _say(connection, inbox, approval, Event.MOVED, person, note, key, now)
+        too_late = inbox.expired(connection, approval, now)
+        if not too_late:
+            inbox.check_open(connection, approval, now)
+            if person.id not in (approval.author, approval.assignee):
+                check_may_decide(inbox.policy, approval, person)
+            if due_at <= now:
+                raise DataFailure("a due date lies ahead: reject the request where it is not to be done")
+            store.set_due(connection, number, due_at)
+            approval = replace(approval, due_at=due_at)
+            local = due_at.astimezone(inbox.zone)
+            note = f"to {local:%a %d %b %H:%M}" + (f": {words.strip()}" if words.strip() else "")
+            _say(connection, inbox, approval, Event.MOVED, person, note, key, now)
+    if too_late:
+        raise late(approval)
     return Done(f"#{number} is due {local:%a %d %b %H:%M}.", approval)
 
 
@@ -122,7 +133,7 @@ def withdraw(
 ) -> Done | None:
     """Take back what `author` asked, because it is settled; None where it is decided or over already."""
     approval = store.load(connection, number, lock=True)
-    if approval.state is not State.DRAFT or approval.author != author:
+    if approval.state is not State.DRAFT or approval.author != author or inbox.expired(connection, approval, now):
         return None
     person = Person(author, author.removeprefix(JOB), author)
     return inbox.reject(

@@ -210,7 +210,7 @@ def playbook_history(playbook_id: str | None, execution: int | None, limit: int,
 @click.option("--days", default=30, type=click.IntRange(1, 3660), help="Of the last so many days.")
 @JSON
 def playbook_stats(days: int, as_json: bool) -> None:
-    """Success rate, mean duration, integration uptime, campaigns and notices a week.
+    """Success rate, mean duration, integration uptime, campaigns and notices a week, what writing costs a month.
 
     \b
     ops playbook stats --days 90
@@ -218,6 +218,20 @@ def playbook_stats(days: int, as_json: bool) -> None:
     from ops_platform.commands.playbook_runs import stats
 
     sys.exit(stats(days=days, as_json=as_json))
+
+
+@playbook.command("scheduler-jobs")
+@click.option("--url", required=True, metavar="URL", help="Where the trigger is reached: https://ops.example")
+def playbook_scheduler_jobs(url: str) -> None:
+    """A script that makes the jobs of Google Cloud Scheduler, where not Dagster but a cloud is to start playbooks.
+
+    \b
+    ops playbook scheduler-jobs --url https://ops.example > jobs.sh
+    PROJECT=shop LOCATION=us-east1 sh jobs.sh
+    """
+    from ops_platform.commands.playbook_scheduler import scheduler_jobs
+
+    sys.exit(scheduler_jobs(url))
 
 
 @playbook.command("versions")

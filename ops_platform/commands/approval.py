@@ -6,14 +6,14 @@ does and who may make it (`ops_platform.approvals`).
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
+import pwd
 import re
 import shutil
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ops_platform import clock
+from ops_platform.approvals.model import SHOWN_DIGITS
 from ops_platform.commands.safe_text import printable
 from ops_platform.failures import DataFailure
 from ops_platform.settings import get_settings
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from ops_platform.approvals.model import Approval, Done, Person
     from ops_platform.approvals.subjects import Text
 
-SHOWN_LEAST = 8
+#: What people are shown of a fingerprint. Of fewer digits another payload could be made that begins alike.
+SHOWN_LEAST = SHOWN_DIGITS
 _SIGNS = {
     "draft": ("🖊", "yellow"), "approved": ("✅", "green"), "sent": ("✅", "green"), "rejected": ("🚫", "red"),
     "expired": ("⌛", "red"), "failed": ("⚠", "red"),
@@ -60,9 +62,20 @@ def who(inbox: Inbox, called: str | None) -> Person:
     """Who types."""
     from ops_platform.approvals.standing import person_at_terminal
 
-    # Who became root for a moment is still who he was.
-    account = os.environ.get("SUDO_USER") or getpass.getuser()
-    return person_at_terminal(inbox.policy, account, called)
+    return person_at_terminal(inbox.policy, account_here(), called)
+
+
+def account_here() -> str:
+    """The account of this process, as the system knows it; who became root for a moment is still who he was. What the
+    environment says of a user, anybody can make it say."""
+    number = os.getuid()
+    before = os.environ.get("SUDO_USER")
+    if number == 0 and before:
+        return before
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 # Looking ----------------------------------------------------------------------------------------------------
@@ -241,21 +254,29 @@ def as_text(approval: Approval, texts: Mapping[str, Text]) -> str:
 
 
 def from_text(written: str) -> dict[str, str]:
-    """What an editor left, by name. Raises `DataFailure` for words that stand under no name."""
+    """What an editor left, by name; a line between is a new paragraph. Raises `DataFailure` for words that stand under
+    no name, and where a name stands twice."""
     found: dict[str, list[str]] = {}
     name = ""
     for line in written.splitlines():
         section = _SECTION.match(line)
         if section is not None:
             name = section.group(1)
-            found.setdefault(name, [])
+            if name in found:
+                raise DataFailure(f"'## {name}' stands there twice")
+            found[name] = []
         elif line.startswith("# ") or line == "#":
             continue
         elif name:
-            found[name].append(line)
+            found[name].append(line.strip())
         elif line.strip():
             raise DataFailure(f"{line[:40]!r} stands under no '## name'")
-    return {name: " ".join(" ".join(lines).split()) for name, lines in found.items()}
+    return {name: _paragraphs(lines) for name, lines in found.items()}
+
+
+def _paragraphs(lines: Sequence[str]) -> str:
+    parts = "\n".join(" ".join(line.split()) for line in lines).split("\n\n")
+    return "\n\n".join(" ".join(part.split()) for part in parts if part.strip())
 
 
 def _exactly(approval: Approval, shown: str | None) -> str:

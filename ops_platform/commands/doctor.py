@@ -20,6 +20,7 @@ from typing import Any
 import click
 
 from ops_platform.commands.doctor_credentials import credential_findings
+from ops_platform.commands.doctor_playbooks import playbook_findings
 from ops_platform.commands.doctor_work_orders import work_order_findings
 from ops_platform.commands.findings import Finding, show
 from ops_platform.failures import OpsError
@@ -57,6 +58,7 @@ def doctor(*, vendors: Sequence[str] = (), as_json: bool, seconds: float = SECON
             *buttons_findings(get_settings(), seconds),
             email_finding(get_settings()),
             drafts_finding(get_settings()),
+            *playbook_findings(get_settings()),
             *work_order_findings(get_settings()),
             _writer(),
         ]

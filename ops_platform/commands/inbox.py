@@ -125,6 +125,6 @@ def _moment(inbox: Inbox, when: str) -> datetime:
             day = date.fromisoformat(when) + timedelta(days=1)
             return datetime(day.year, day.month, day.day, tzinfo=inbox.zone)
         moment = datetime.fromisoformat(when)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise click.UsageError(f"{when!r} is neither a day (2026-11-27) nor a moment (2026-11-27T12:00)") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=inbox.zone)

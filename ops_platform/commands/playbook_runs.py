@@ -286,20 +286,25 @@ def history(playbook_id: str | None, *, execution: int | None, limit: int, as_js
 
 
 def stats(*, days: int, as_json: bool) -> int:
-    """Success rate, mean duration, uptime of what was pinged, campaigns and notices a week."""
+    """Success rate, mean duration, uptime of what was pinged, campaigns and notices a week, what writing costs."""
     from ops_platform.database import connect
-    from ops_platform.playbooks.statistics import statistics
+    from ops_platform.fleet import get_fleet
+    from ops_platform.playbooks.statistics import scheduled_month, statistics
 
+    plans = its_catalogue().plans.values()
+    month = scheduled_month((plan.playbook for plan in plans), get_fleet().company.timezone, clock.now())
     with connect() as connection:
         now, span = clock.now(), timedelta(days=days)
         found = statistics(connection, now - span, now)
         before = statistics(connection, now - 2 * span, now - span)
     if as_json:
-        click.echo(json.dumps({**found.to_json(), "before": before.to_json()}, indent=2))
+        ahead = {"runs": month.runs, "writingCallsAtMost": month.calls}
+        click.echo(json.dumps({**found.to_json(), "before": before.to_json(), "nextMonth": ahead}, indent=2))
         return 0
     click.echo(f"the last {days} days: {found.executions} executions")
     for line in found.lines(before):
         click.echo(f"  {line}")
+    click.echo(f"  the next 30 days by the schedules: {month.runs:,} runs, {month.calls:,} calls of a writer at most")
     return 0
 
 

@@ -109,14 +109,13 @@ def proven(returned: Any, promised: type[ToolOutput]) -> ToolOutput:
         raise DataFailure(f"it returned {type(returned).__name__}, not {promised.__name__}")
     try:
         text = orjson.dumps(as_json(returned))
-        read = promised.model_validate_json(text)
+        if len(text) > RESULT_MOST_BYTES:
+            raise DataFailure(f"it returned {len(text):,} bytes; at most {RESULT_MOST_BYTES:,} are kept")
+        return promised.model_validate_json(text)
     except ValidationError as error:
         raise DataFailure(f"it returned what is not a {promised.__name__}: {in_words(error)}") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise DataFailure(f"what it returned cannot be kept as JSON: {str(error)[:200]}") from None
-    if len(text) > RESULT_MOST_BYTES:
-        raise DataFailure(f"it returned {len(text):,} bytes; at most {RESULT_MOST_BYTES:,} are kept")
-    return read
 
 
 def as_json(result: ToolOutput) -> dict[str, Any]:

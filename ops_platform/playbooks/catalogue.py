@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops_platform.failures import ConfigurationError, DataFailure
+from ops_platform.failures import ConfigurationError, DataFailure, OpsError
 from ops_platform.playbooks.checks import House, checked
 from ops_platform.playbooks.plan import Plan
-from ops_platform.playbooks.source import InvalidPlaybookError, Problem, read
+from ops_platform.playbooks.source import MOST_BYTES, InvalidPlaybookError, Problem, read
 from ops_platform.settings import PROJECT_ROOT, get_settings
 
 
@@ -57,6 +57,9 @@ def catalogue(house: House, folder: Path | None = None) -> Catalogue:
             plans[plan.playbook.id] = plan
         except InvalidPlaybookError as error:
             broken[str(path.relative_to(folder))] = tuple(error.problems)
+        except Exception as error:  # whatever it is, it is this file's
+            said = str(error) if isinstance(error, OpsError) else f"it cannot be read: {type(error).__name__}: {error}"
+            broken[str(path.relative_to(folder))] = (Problem(1, 1, "", said[:500]),)
     return Catalogue(plans, broken)
 
 
@@ -69,7 +72,12 @@ def files_of(folder: Path) -> list[Path]:
 def plan_of_file(path: Path, house: House) -> Plan:
     """The plan of one file. Raises `InvalidPlaybookError`; `ConfigurationError` where it cannot be opened."""
     try:
-        text = path.read_text(encoding="utf-8")
+        if not path.is_file():  # a pipe would be waited for
+            raise ConfigurationError(f"{path} is no file")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        # One that is too large is cut, perhaps within a character; it is refused for its size.
+        text = content.decode("utf-8", errors="replace" if len(content) > MOST_BYTES else "strict")
     except UnicodeDecodeError:
         raise InvalidPlaybookError(path.name, [Problem(1, 1, "", "this is not a text in UTF-8")]) from None
     except OSError as error:

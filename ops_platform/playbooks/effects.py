@@ -40,11 +40,14 @@ def once(
     request: Mapping[str, Any],
     do: Callable[[str], Any],
     look_up: Callable[[str], Any] | None,
+    still_held: Callable[[], None],
 ) -> Any:
     """Do an external effect at most once, and return what is remembered of it (JSON).
 
-    `do` is given an idempotency key to hand to the vendor. Raises what `do` raises; `UnclearEffectError` where the
-    effect may have been done and cannot be looked up; `DataFailure` where something else is asked for under its key."""
+    `still_held` is asked last before it is done, and raises where another process may have taken the step up: a machine
+    that was suspended goes on where it stood, however much later. `do` is given an idempotency key to hand to the
+    vendor. Raises what `do` raises; `UnclearEffectError` where the effect may have been done and cannot be looked up;
+    `DataFailure` where something else is asked for under its key."""
     unclear = UnclearEffectError(
         f"{name} may have been done, and cannot be looked up: a person says which, by"
         f" `ops playbook settle {execution_id} {step_id} done` or `not-done`"
@@ -69,6 +72,7 @@ def once(
                 return found
         _note(connect, key, "intended")
     failpoint("playbooks.effect_intended")
+    still_held()
     try:
         result = do(_digest(key))
     except AmbiguousFailure as error:

@@ -42,6 +42,9 @@ AT_ONCE = 4
 MOST_HOLDS = 5
 REASON_MOST = 2000
 STOPPED_SECONDS = 30
+LET_GO_SECONDS = 30.0
+# Sessions that hold an execution to the end of the process.
+_KEPT: list[Any] = []
 _LATE = "the playbook took longer than its"
 
 
@@ -178,10 +181,20 @@ class Hold:
         self.release()
 
     def release(self) -> None:
-        """Let go. Steps that are under way settle nothing any more once somebody else takes the execution up."""
-        if self._lock is not None:
+        """Let go, once what is under way has come to its end: nobody else may begin what is just being done. What does
+        not end in time keeps the execution for as long as this process lives."""
+        until = time.monotonic() + LET_GO_SECONDS
+        with self._changed:
+            running = list(self._running.values())
+        for thread in running:
+            thread.join(max(until - time.monotonic(), 0.0))
+        if self._lock is None:
+            return
+        if any(thread.is_alive() for thread in running):
+            _KEPT.append(self._lock)
+        else:
             self._lock.close()
-            self._lock = None
+        self._lock = None
 
     # What runs -------------------------------------------------------------------------------------------
 
@@ -327,8 +340,8 @@ class Hold:
                 reason, again = str(error), not error.exhausted
             except OpsError as error:
                 reason, again = str(error), False
-            except Exception as error:
-                reason, again = f"{type(error).__name__}: {error}", _is_passing(error)
+            except (Exception, SystemExit) as error:  # a tool ends its step, not the process
+                reason, again = f"{type(error).__name__}: {_words_of(error)}", _is_passing(error)
             wait = step.retry.delay_seconds * step.retry.backoff ** (turn - 1)
             if again and turn < step.retry.attempts and time.monotonic() + wait < self._until:
                 self._machine.log(f"{step_id}: {reason}; tried again in {wait:g} s")
@@ -383,9 +396,9 @@ class Hold:
         failpoint("playbooks.step_settled")
 
     def _fail(self, step_id: str, number: int, reason: str) -> None:
-        reason = (
-            " ".join(without_secrets(reason).replace("\x00", "").split())[:REASON_MOST] or "it failed without a word"
-        )
+        # Half a character, as a file's name can have one, is none that PostgreSQL keeps.
+        reason = without_secrets(reason).replace("\x00", "").encode("utf-8", "replace").decode()
+        reason = " ".join(reason.split())[:REASON_MOST] or "it failed without a word"
         with self._machine.connect() as connection:
             try:
                 record.settle(
@@ -399,6 +412,18 @@ class Hold:
                     return
                 raise
         self._machine.log(f"{step_id}: failed: {reason}")
+
+    def _still_held(self) -> None:
+        """Raises `LostHoldError` where the session that holds the execution is gone, and with it the lock."""
+        import psycopg
+
+        try:
+            if self._lock is not None:
+                self._lock.execute("select 1")
+                return
+        except psycopg.Error:
+            pass
+        raise LostHoldError(f"execution {self._execution.id} may be another's by now: nothing more is done for it here")
 
     def _doors(self, step_id: str) -> Doors:
         machine, execution = self._machine, self._execution
@@ -421,7 +446,7 @@ class Hold:
         ) -> Any:
             return once(
                 machine.connect, execution_id=execution.id, step_id=step_id, key=key_of(execution, step_id),
-                name=name, request=request, do=do, look_up=look_up,
+                name=name, request=request, do=do, look_up=look_up, still_held=self._still_held,
             )  # fmt: skip
 
         return Doors(
@@ -434,7 +459,14 @@ def _out_of_time(reason: str | None) -> bool:
     return (reason or "").startswith(_LATE)
 
 
-def _is_passing(error: Exception) -> bool:
+def _words_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "it cannot say what"
+
+
+def _is_passing(error: BaseException) -> bool:
     """Whether a failure of the database's may be gone the next time."""
     import psycopg
 

@@ -5,7 +5,9 @@ in the file (`source.py`), which steps may be named where (`checks.py`).
 
 CEL is Google's expression language in its own implementation (`cel-expr-python`): no assignment, no loop, no import, no
 call of ours; every name is declared before a file is accepted, so a slot that does not exist is an error of the file
-and never an empty place in a message. What could still take long is refused: long expressions and nested macros.
+and never an empty place in a message. What could still take long is refused, for an evaluation cannot be interrupted
+and holds every other thread up: long expressions, nested macros, texts that grow with every macro when the file is
+loaded; too much to go through or to match when it is evaluated.
 
 Names: `vars.<variable>`, `steps.<id>.status` ("ran", "skipped", "failed"), `steps.<id>.result.<field>`, `run.date`,
 `run.as_of`, `run.id`, `run.variant`.
@@ -35,10 +37,21 @@ Kind = Literal["bool", "int", "text", "list", "map", "any"]
 MOST_CHARACTERS = 500
 #: A list longer than this is not gone through item by item: a tool counts, and CEL's own lists are copied as they grow.
 MOST_ITEMS = 2000
+#: Characters and values that macros may go through, and that `matches` may; a second of the machine's time, each.
+MOST_WORK = 20_000_000
+MOST_MATCHED = 50_000
+#: How many times as long as what it was given the maps of an expression may make something.
+MOST_GROWTH = 100
 _SLOT = re.compile(r"\$\{\{((?:(?!\$\{\{).)*?)\}\}", re.DOTALL)
-_STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+_STRING = re.compile(
+    r"""(?<!\w)[bB]?[rR][bB]?(?:\'{3}.*?\'{3}|"{3}.*?"{3}|'[^']*'|"[^"]*")"""  # raw: a backslash is one
+    r"""|\'{3}(?:\\.|.)*?\'{3}|"{3}(?:\\.|.)*?"{3}|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""",
+    re.DOTALL,
+)
 _STEP = re.compile(r"(?<![\w.])steps\s*\.\s*([a-z][a-z0-9_]*)\s*\.\s*(result|status)\b")
-_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
+_MACRO = re.compile(r"\.\s*(all|exists|exists_one|map|filter)\s*\(")
+_MATCHES = re.compile(r"\bmatches\s*\(")
+_BOUND = re.compile(r"\s*([A-Za-z_]\w*)\s*,")
 _DEPTH = 4
 RUN_NAMES: Mapping[str, Kind] = {
     "run.id": "text", "run.date": "text", "run.as_of": "text", "run.playbook": "text", "run.variant": "text",
@@ -139,10 +152,7 @@ class Scope:
         it is reached. Raises `ExpressionError` in words (a division by zero, a missing field of an item)."""
         compiled = self._compiled(expression)
         at_hand = {name: plain(values[name]) for name in self.names if name in values and name in expression}
-        if _MACRO.search(expression):
-            for name, value in at_hand.items():
-                if isinstance(value, list | dict) and len(value) > MOST_ITEMS:
-                    raise ExpressionError(f"{name} has {len(value):,} items; all, exists, map take {MOST_ITEMS:,}")
+        check_work(expression, at_hand)
         try:
             value = compiled.eval(data=at_hand)
         except RuntimeError as error:
@@ -184,27 +194,92 @@ def check_size(expression: str) -> None:
     """Raises `ExpressionError` for what could take long however small its data is."""
     if len(expression) > MOST_CHARACTERS:
         raise ExpressionError(f"an expression has at most {MOST_CHARACTERS} characters")
-    bare = _STRING.sub(lambda text: "'" + "_" * (len(text.group()) - 2) + "'", expression)
+    bare = _bare(expression)
+    if "//" in bare:
+        raise ExpressionError("an expression has no comments", bare.index("//") + 1)
+    growth = 1
+    for macro in _macros(bare):
+        if _MACRO.search(macro.body):
+            raise ExpressionError("one of all, exists, map, filter inside another is not allowed", macro.start + 1)
+        growth *= macro.growth
+    if growth > MOST_GROWTH:
+        raise ExpressionError(f"its maps could make a text {growth:,} times as long; at most {MOST_GROWTH} times")
+
+
+def check_work(expression: str, values: Mapping[str, Any]) -> None:
+    """Raises `ExpressionError` for what would take long with these values, all of which it names."""
+    bare = _bare(expression)
+    macros, matches = _macros(bare), len(_MATCHES.findall(bare))
+    if not macros and not matches:
+        return
+    for name, value in values.items():
+        if macros and isinstance(value, list | dict) and len(value) > MOST_ITEMS:
+            raise ExpressionError(f"{name} has {len(value):,} items; all, exists, map take {MOST_ITEMS:,}")
+    sizes = {name: size_of(value) for name, value in values.items()}
+    items = max((len(value) for value in values.values() if isinstance(value, list | dict)), default=1)
+    # What a macro's body names beside its own variable is gone through once for every item.
+    within = sum(size * _times(name, macro.body) for macro in macros for name, size in sizes.items())
+    work = sum(size * _times(name, bare) for name, size in sizes.items()) + items * within
+    growth = math.prod(macro.growth for macro in macros)
+    if work * growth > MOST_WORK:
+        raise ExpressionError(f"{expression.strip()!r} would go through {work * growth:,} characters: too many")
+    if matches * work > MOST_MATCHED:
+        raise ExpressionError(f"matches would go through {matches * work:,} characters; at most {MOST_MATCHED:,}")
+
+
+def size_of(value: Any) -> int:
+    """Characters and values within `value`."""
+    if isinstance(value, str):
+        return 1 + len(value)
+    if isinstance(value, Mapping):
+        return 1 + sum(len(key) + size_of(item) for key, item in value.items())
+    if isinstance(value, list):
+        return 1 + sum(size_of(item) for item in value)
+    return 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Macro:
+    """A macro: where it begins, what stands between its brackets, and how many times as long as an item what it makes
+    of one can be."""
+
+    start: int
+    body: str
+    growth: int
+
+
+def _bare(expression: str) -> str:
+    """The expression, its texts blanked: what stands in them is no code."""
+    return _STRING.sub(lambda text: "'" + "_" * (len(text.group()) - 2) + "'", expression)
+
+
+def _macros(bare: str) -> list[_Macro]:
+    found = []
     for macro in _MACRO.finditer(bare):
-        depth, inside = 1, []
-        for place in range(macro.end(), len(bare)):
-            depth += {"(": 1, ")": -1}.get(bare[place], 0)
-            if not depth:
-                break
-            inside.append(bare[place])
-        if _MACRO.search("".join(inside)):
-            raise ExpressionError("one of all, exists, map, filter inside another is not allowed", macro.start() + 1)
+        depth, end = 1, macro.end()
+        while end < len(bare) and depth:
+            depth += {"(": 1, ")": -1}.get(bare[end], 0)
+            end += 1
+        body = bare[macro.end() : end - 1 if not depth else end]
+        bound = _BOUND.match(body)
+        times = _times(bound[1], body[bound.end() :]) if bound is not None and macro[1] == "map" else 1
+        found.append(_Macro(macro.start(), body, max(times, 1)))
+    return found
+
+
+def _times(name: str, text: str) -> int:
+    return len(re.findall(rf"(?<![\w.]){re.escape(name)}(?!\w)", text))
 
 
 def references(expression: str) -> set[Reference]:
     """The steps it names."""
-    bare = _STRING.sub("''", expression)
+    bare = _bare(expression)
     return {Reference(step, "result" if part == "result" else "status") for step, part in _STEP.findall(bare)}
 
 
 def variables_named(expression: str) -> set[str]:
     """The variables it names."""
-    return set(re.findall(r"(?<![\w.])vars\s*\.\s*([a-z][a-z0-9_]*)", _STRING.sub("''", expression)))
+    return set(re.findall(r"(?<![\w.])vars\s*\.\s*([a-z][a-z0-9_]*)", _bare(expression)))
 
 
 def _as_expression_error(said: str, names: Mapping[str, Kind]) -> ExpressionError:

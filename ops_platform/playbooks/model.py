@@ -34,7 +34,7 @@ class Variable(Part):
     description: str = Field(default="", max_length=300)
     minimum: float | None = None
     maximum: float | None = None
-    choices: list[Any] = Field(default_factory=list, description="The only values allowed.")
+    choices: list[Any] = Field(default_factory=list, max_length=200, description="The only values allowed.")
 
 
 class Retry(Part):
@@ -197,7 +197,9 @@ class Playbook(Part):
 
     id: Identifier
     name: str = Field(min_length=1, max_length=120)
-    version: int = Field(ge=1, description="One more with every change: what ran under a version stays what it was.")
+    version: int = Field(
+        ge=1, le=2_147_483_647, description="One more with every change: what ran under a version stays what it was."
+    )
     description: str = Field(default="", max_length=2000)
     owner: Identifier = Field(description="The agent role that leads it.")
     bot: Identifier = Field(default="coordinator", description="The bot of fleet.yaml whose job it is.")

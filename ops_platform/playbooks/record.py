@@ -13,7 +13,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -230,7 +230,8 @@ def settle(
     """The step is over. Raises `LostHoldError` where another process or attempt has it."""
     row = connection.execute(
         """update ops.playbook_steps
-           set status = %(status)s, result = %(result)s, reason = %(reason)s, completed_at = %(now)s
+           set status = %(status)s, result = %(result)s, reason = %(reason)s,
+               completed_at = greatest(%(now)s, started_at)
            where execution_id = %(id)s and step_id = %(step)s and status = 'running' and holder = %(holder)s
                and attempts = %(attempt)s
            returning step_id""",
@@ -247,7 +248,8 @@ def skip(connection: psycopg.Connection[Any], execution_id: int, step_id: str, r
     """The step is not run. One that was begun by a process that died is not skipped: it failed."""
     connection.execute(
         """update ops.playbook_steps
-           set status = case when attempts = 0 then 'skipped' else 'failed' end, reason = %s, completed_at = %s
+           set status = case when attempts = 0 then 'skipped' else 'failed' end, reason = %s,
+               completed_at = greatest(%s, started_at)
            where execution_id = %s and step_id = %s and status in ('waiting', 'running')""",
         (reason, wall_clock(), execution_id, step_id),
     )
@@ -285,10 +287,11 @@ def newest(connection: psycopg.Connection[Any], playbook_id: str | None = None, 
 
 
 def abandoned(connection: psycopg.Connection[Any], before: datetime) -> list[Execution]:
-    """Executions that are running, were last taken up before `before` and do not wait for a person's word about an
-    effect; whether a process still holds one, its lock tells."""
-    condition = f"state = 'running' and held_at < %(before)s and not {_WAITS}"
-    return _executions(connection, condition, {"before": before}, 100)
+    """Executions that are running, were last taken up before `before` (or at a time that is still to come: the clock
+    was set back) and do not wait for a person's word about an effect; whether a process still holds one, its lock
+    tells."""
+    condition = f"state = 'running' and (held_at < %(before)s or held_at > %(soon)s) and not {_WAITS}"
+    return _executions(connection, condition, {"before": before, "soon": wall_clock() + timedelta(minutes=1)}, 100)
 
 
 def steps(connection: psycopg.Connection[Any], execution_id: int) -> list[StepRow]:

@@ -10,6 +10,8 @@ let a small text become a large one, and nobody who is not a programmer reads th
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ from ops_platform.playbooks.model import Playbook
 MOST_BYTES = 200_000
 # YAML's reader takes the square of the depth.
 MOST_DEPTH = 60
+MOST_PROBLEMS = 50
 Path = tuple[str | int, ...]
 
 
@@ -42,8 +45,10 @@ class InvalidPlaybookError(ConfigurationError):
     """A playbook that is not accepted; the text names everything that is wrong with it."""
 
     def __init__(self, name: str, problems: list[Problem]) -> None:
-        self.problems = sorted(problems)
-        super().__init__(f"{name}: " + "; ".join(str(problem) for problem in self.problems))
+        told = sorted(problems)
+        self.problems = told[:MOST_PROBLEMS]
+        more = f"; and {len(told) - MOST_PROBLEMS:,} more" if len(told) > MOST_PROBLEMS else ""
+        super().__init__(f"{name}: " + "; ".join(str(problem) for problem in self.problems) + more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,12 @@ def _value(node: yaml.Node, path: Path, marks: dict[Path, tuple[int, int]], prob
         made: dict[str, Any] = {}
         for key_node, value_node in node.value:
             # A key is what is written: `on` and `2` are names here, not a truth value and a number.
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else str(key_node.value)
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else str(key_node.value)[:80]
+            strange = _strange(key)
+            if strange:
+                mark = key_node.start_mark
+                problems.append(Problem(mark.line + 1, mark.column + 1, _where(path), strange))
+                continue
             if key in made:
                 mark = key_node.start_mark
                 problems.append(Problem(mark.line + 1, mark.column + 1, _where(path), f"{key!r} stands here twice"))
@@ -151,11 +161,18 @@ def _value(node: yaml.Node, path: Path, marks: dict[Path, tuple[int, int]], prob
         return made
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, place), marks, problems) for place, item in enumerate(node.value)]
+    strange = _strange(node.value)
+    if strange:
+        problems.append(Problem(*marks[path], _where(path), strange))
+        return None
     if isinstance(node, yaml.ScalarNode) and node.style is None and _is_a_word(node):
         return node.value
     constructor = yaml.SafeLoader("")
     try:
-        return constructor.construct_object(node)
+        made = constructor.construct_object(node)
+        if isinstance(made, int | float) and not (math.isfinite(made) if isinstance(made, float) else _fits(made)):
+            raise ValueError("a number is finite and has at most 64 bits")
+        return made
     except (yaml.YAMLError, ValueError) as error:
         line, column = marks[path]
         said = getattr(error, "problem", None) or str(error)
@@ -163,6 +180,20 @@ def _value(node: yaml.Node, path: Path, marks: dict[Path, tuple[int, int]], prob
         return None
     finally:
         constructor.dispose()
+
+
+def _fits(number: int) -> bool:
+    return -(2**63) <= number < 2**63
+
+
+def _strange(text: str) -> str:
+    """What is wrong with the characters of a text; nothing where all can be shown and kept. A text that turns the
+    reading order round shows a reader something else than it says."""
+    found = _STRANGE.search(text)
+    return f"there is a character that cannot stand in a text: U+{ord(found[0]):04X}" if found else ""
+
+
+_STRANGE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
 
 
 def _is_a_word(node: yaml.Node) -> bool:

@@ -5,6 +5,7 @@ Belongs here: the figures from the record. Does not belong here: showing them. N
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psycopg
 
+    from ops_platform.playbooks.model import Playbook
+
 MOST_MINUTES = 5
 LEAST_UPTIME = Decimal("0.995")
 WEEK = timedelta(days=7)
+MONTH = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Of a span: ratios are fractions of one, durations milliseconds, `weeks` its length. `uptime` is the share of
     asks that an integration answered. `notices` are by severity,
-    `failed` names the playbooks with a failure and how often."""
+    `failed` names the playbooks with a failure and how often, `writing_calls` and `writing_usd` count what their roles
+    had models write."""
 
     start: datetime
     end: datetime
@@ -35,6 +40,12 @@ class Statistics:
     campaigns: int
     tokens: int
     uptime: dict[str, Decimal]
+    writing_calls: int
+    writing_usd: Decimal
+
+    @property
+    def months(self) -> Decimal:
+        return Decimal((self.end - self.start) / MONTH)
 
     @property
     def weeks(self) -> Decimal:
@@ -47,6 +58,8 @@ class Statistics:
             "meanDuration": self.mean_duration_ms, "longestDuration": self.longest_duration_ms,
             "noticesBySeverity": self.notices, "failedByPlaybook": self.failed, "campaigns": self.campaigns,
             "campaignsPerWeek": str(round(self.campaigns / self.weeks, 2)), "tokens": self.tokens,
+            "writingCalls": self.writing_calls, "writingUsd": str(self.writing_usd),
+            "writingUsdPerMonth": str(round(self.writing_usd / self.months, 4)),
             "uptime": {name: str(share) for name, share in self.uptime.items()},
         }  # fmt: skip
 
@@ -60,6 +73,8 @@ class Statistics:
         made = [
             f"success rate {rate}", f"mean duration {duration}{longest} (goal: less than {MOST_MINUTES} minutes)",
             f"notices told: {told}{_trend(self, before)}", campaigns, f"tokens: {self.tokens:,}",
+            f"writing by models: {self.writing_calls:,} calls, ${self.writing_usd:.4f};"
+            f" ${self.writing_usd / self.months:.2f} a month",
         ]  # fmt: skip
         made += [
             f"uptime of {name}: {100 * share:.2f} %{'' if share >= LEAST_UPTIME else ' (goal: 99.5 %)'}"
@@ -115,7 +130,12 @@ def statistics(connection: psycopg.Connection[Any], start: datetime, end: dateti
            group by integration order by integration""",
         span,
     ).fetchall()
-    assert tokens is not None and campaigns is not None
+    writing = connection.execute(
+        "select count(*), coalesce(sum(cost_usd), 0) from ops.token_ledger"
+        " where purpose like 'role:%%' and state = 'spent' and created_at >= %(start)s and created_at < %(end)s",
+        span,
+    ).fetchone()
+    assert tokens is not None and campaigns is not None and writing is not None
     return Statistics(
         start,
         end,
@@ -128,4 +148,27 @@ def statistics(connection: psycopg.Connection[Any], start: datetime, end: dateti
         campaigns[0],
         tokens[0],
         dict(uptime),
+        *writing,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """What the schedules lead to in thirty days: runs, and calls of a writer at most (a step that a condition holds
+    back makes none)."""
+
+    runs: int
+    calls: int
+
+
+def scheduled_month(playbooks: Iterable[Playbook], zone: str, start: datetime) -> Month:
+    """Of the enabled playbooks, from `start`, in company time."""
+    from ops_platform.fleet.ticks import ticks_between
+
+    runs = calls = 0
+    for playbook in playbooks:
+        if playbook.enabled and playbook.triggers.schedule is not None:
+            due = len(list(ticks_between(playbook.triggers.schedule, zone, start, start + MONTH)))
+            runs += due
+            calls += due * sum(step.type in ("synthesize", "delegate") for step in playbook.steps)
+    return Month(runs, calls)

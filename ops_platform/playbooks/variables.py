@@ -5,7 +5,6 @@ Belongs here: types and bounds of variables. Does not belong here: naming them (
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,15 +13,17 @@ from ops_platform.playbooks.model import Playbook, Variable
 
 TEXT_MOST = 2000
 LIST_MOST = 200
+#: Of either sign; what is no number is not less than it.
+MOST = 1e300
 
 
 def problem_of(variable: Variable, value: Any) -> str | None:
     """What is wrong with `value` for this variable, in words; None where nothing is."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST
     fits = {
         "text": isinstance(value, str) and len(value) <= TEXT_MOST,
         "integer": number and isinstance(value, int) and abs(value) < 2**53,
-        "number": number and math.isfinite(value),
+        "number": number,
         "boolean": isinstance(value, bool),
         "list": isinstance(value, list) and len(value) <= LIST_MOST and all(_simple(item) for item in value),
     }[variable.type]
@@ -74,15 +75,20 @@ def from_text(playbook: Playbook, pairs: Mapping[str, str]) -> dict[str, Any]:
         else:
             try:
                 made[name] = yaml.safe_load(text)
-            except yaml.YAMLError:
+            except (yaml.YAMLError, ValueError, RecursionError):
                 made[name] = text
     return made
 
 
 def _simple(value: Any) -> bool:
-    return isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, str):
+        return len(value) <= TEXT_MOST
+    return isinstance(value, bool) or (isinstance(value, int | float) and abs(value) <= MOST)
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a number that is too large"
     return text if len(text) <= 60 else text[:57] + "…"

@@ -6,18 +6,22 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
 from ops_platform.approvals.assembly import ask_about_document, inbox_of
+from ops_platform.approvals.model import Person
 from ops_platform.cli import cli
 from ops_platform.commands.approval import as_text, from_text
 from ops_platform.failures import DataFailure
 from ops_platform.fleet import get_fleet, reset_fleet
 from ops_platform.settings import PROJECT_ROOT, reset_settings
+from tests.approvals.campaign import campaign
 from tests.approvals.notes import DUE, NOW, POLICY, states
 from tests.approvals.stored import JOB, stored
 
@@ -37,7 +41,8 @@ def ops(warehouse: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
     monkeypatch.delenv("SUDO_USER", raising=False)
     monkeypatch.setattr("ops_platform.commands.prepare.prepare_database", lambda: None)
     monkeypatch.setattr("ops_platform.database.connect", lambda *_, **__: warehouse())
-    monkeypatch.setattr("getpass.getuser", lambda: "dana")
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: SimpleNamespace(pw_name="dana" if number else "root"))
     reset_settings()
     reset_fleet()
     number = stored(warehouse)
@@ -71,6 +76,7 @@ def test_looking_changes_nothing(ops: Ops, warehouse: Any) -> None:
 def test_approving_names_what_was_shown(ops: Ops, warehouse: Any) -> None:
     assert ops("approve", "1").exit_code == 2  # no terminal to ask at
     assert ops("approve", "1", "--shown", "abc").exit_code == 2
+    assert ops("approve", "1", "--shown", fingerprint(ops)[:11]).exit_code == 2  # another could be made to begin so
     wrong = ops("approve", "1", "--shown", "0" * 12)
     assert "has changed since you were shown it" in str(wrong.exception)
     assert states(warehouse) == [(1, "draft")]
@@ -114,7 +120,11 @@ def test_rejecting_asking_and_commenting(ops: Ops, warehouse: Any) -> None:
 def test_who_may(ops: Ops, warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = fingerprint(ops)
     assert "account is dana's" in str(ops("approve", "1", "--shown", shown, "--as", "lee").exception)
-    monkeypatch.setattr("getpass.getuser", lambda: "root")
+    monkeypatch.setenv("USER", "lee")  # the environment says what it is told to
+    monkeypatch.setenv("SUDO_USER", "lee")
+    assert "account is dana's" in str(ops("reject", "1", "--shown", shown, "--as", "lee").exception)
+    monkeypatch.delenv("SUDO_USER")
+    monkeypatch.setattr("os.getuid", lambda: 0)
     assert "this is for Dana Whitfield, Lee Moran" in str(ops("approve", "1", "--shown", shown).exception)
     assert "this is for" in str(ops("approve", "1", "--shown", shown, "--as", "kim").exception)
     monkeypatch.setenv("SUDO_USER", "dana")
@@ -158,6 +168,23 @@ def test_what_an_editor_is_shown_comes_back_as_it_was(ops: Ops, warehouse: Any) 
     assert from_text(as_text(approval, texts)) == {name: text.text for name, text in texts.items()}
     with pytest.raises(DataFailure, match="stands under no"):
         from_text("Net sales are fine.\n## headline\nx")
+
+
+def test_paragraphs_come_back_from_an_editor(ops: Ops) -> None:
+    """A campaign's body has some; what nobody changed is the same afterwards."""
+    from ops_platform.approvals.campaigns import CampaignSubject
+
+    subject = CampaignSubject(ZoneInfo("America/New_York"))
+    made = campaign()
+    texts = subject.texts(None, made)  # type: ignore[arg-type]
+    approval = SimpleNamespace(id=1, version=1, title="Win-back")
+    written = from_text(as_text(approval, texts))  # type: ignore[arg-type]
+    assert written == {name: text.text for name, text in texts.items()} and "\n\n" in written["long_away_body"]
+    revised = subject.revised(None, made, written, Person("lee", "Lee Moran", "cli:lee"))  # type: ignore[arg-type]
+    assert revised.payload == made
+    assert from_text("## a\none\ntwo\n\n\n  three  four\n\n## b\n")["a"] == "one two\n\nthree four"
+    with pytest.raises(DataFailure, match="stands there twice"):
+        from_text("## a\none\n## a\ntwo\n")
 
 
 def test_what_is_overdue_is_refused_whoever_looks(ops: Ops, warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:

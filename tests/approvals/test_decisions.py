@@ -172,6 +172,47 @@ def test_a_due_date_that_passes_is_a_refusal(warehouse: Any) -> None:
         say(warehouse, desk, "edit", 2, shown="x", texts={"text": "Late."}, now=DUE + SECOND)
 
 
+@pytest.mark.parametrize("what", ["approve", "reject", "ask", "edit"])
+def test_once_it_was_too_late_it_stays_so_whatever_the_clock_says_later(warehouse: Any, what: str) -> None:
+    """At the very instant it is due; and a clock that is set back does not bring it back."""
+    desk = inbox()
+    shown = asked(warehouse, desk).payload_hash
+    given: dict[str, Any] = {"words": "why?"} if what == "ask" else {"shown": shown}
+    given |= {"texts": {"text": "Another."}} if what == "edit" else {}
+    with pytest.raises(DataFailure, match="was not decided in time"):
+        say(warehouse, desk, what, 1, person=LEE, now=DUE, **given)
+    assert states(warehouse) == [(1, "expired")] and events(warehouse) == ["requested", "expired"]
+    for back in (DUE - timedelta(microseconds=1), NOW):
+        with pytest.raises(DataFailure, match="was not decided in time"):
+            say(warehouse, desk, "approve", 1, shown=shown, now=back)
+    assert execute_approved(warehouse, desk, NOW) == [] and posted(warehouse) == []
+
+
+def test_what_nobody_decided_in_time_is_asked_anew(warehouse: Any) -> None:
+    """Also where nobody has looked since."""
+    desk = inbox()
+    asked(warehouse, desk)
+    again = asked(warehouse, desk, "Newer.", now=DUE, due_at=DUE + timedelta(days=1))
+    assert (again.id, again.version) == (2, 1) and states(warehouse) == [(1, "expired"), (2, "draft")]
+
+
+def test_who_asks_again_takes_nothing_back_that_he_edited_since(warehouse: Any) -> None:
+    desk = inbox()
+    first = asked(warehouse, desk, author="dana")
+    edited = say(warehouse, desk, "edit", 1, shown=first.payload_hash, texts={"text": "Better."}).approval
+    again = asked(warehouse, desk, author="dana")
+    assert (again.version, again.payload_hash) == (2, edited.payload_hash)
+
+
+def test_words_that_are_no_whole_text_are_kept_as_what_they_are(warehouse: Any) -> None:
+    desk = inbox()
+    asked(warehouse, desk)
+    assert say(warehouse, desk, "comment", 1, words="caf\udce9\x00 \x1b[31m").changed
+    with warehouse() as connection:
+        (said,) = connection.execute("select words from ops.approval_events where event = 'commented'").fetchone()
+    assert said == "caf? \x1b[31m"  # what shows it makes it harmless (safe_text, Quoted)
+
+
 def test_what_was_approved_in_time_is_done_late(warehouse: Any) -> None:
     desk = inbox()
     approval = asked(warehouse, desk)

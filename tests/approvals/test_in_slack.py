@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -218,6 +219,22 @@ def test_a_button_of_before_an_edit_is_refused(office: Office) -> None:
         office.press(shown.APPROVE, user="U0LEE")
         office.settled(2)
     assert posted(office.connect) == ["Edited."]
+
+
+def test_a_press_that_is_too_late_refuses_for_good(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its presser is told, and no later press counts, whatever the clock says then."""
+    before, desk = len(office.told_alone()), office.desk()
+    listener = HttpListener(desk, SECRET)
+    listener.start()
+    office.sandbox.control("POST", "slack/interactivity", {"url": listener.url})
+    for moment in (DUE, NOW):
+        office.press(shown.APPROVE, user="U0LEE")
+        desk.now = partial(deepcopy, moment)
+        desk.work()
+    listener.stop()
+    assert [state for state, _ in office.settled(2)] == ["refused", "refused"]
+    assert all("was not decided in time" in words for words in office.told_alone()[before:])
+    assert states(office.connect) == [(1, "expired")] and posted(office.connect) == []
 
 
 def test_who_may_not_decide_is_told_alone(office: Office) -> None:

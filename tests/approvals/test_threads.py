@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -16,8 +17,9 @@ from ops_platform.approvals.model import Person
 from ops_platform.approvals.thread_subjects import payload
 from ops_platform.documents import terminal
 from ops_platform.failures import DataFailure
+from ops_platform.fleet.approval_policy import ApprovalPolicy
 from tests.approvals.campaign import inbox
-from tests.approvals.notes import DANA, DUE, LEE, NOW, events, posted, say, states
+from tests.approvals.notes import DANA, DUE, LEE, NOW, POLICY, events, posted, say, states
 
 ACTIONS = [
     {"subject": "growth:churn", "what": "Ask who cancelled for the reason", "about": "", "severity": "alert",
@@ -92,7 +94,36 @@ def test_nobody_unknown_and_no_past_date(warehouse: Any) -> None:
     # What was not decided in time is over, whatever the date is moved to.
     with pytest.raises(DataFailure, match="not decided in time"):
         done(warehouse, threads.move_due, desk, 1, DUE + timedelta(days=9), now=DUE)
-    assert events(warehouse) == ["requested"]
+    assert events(warehouse) == ["requested", "expired"]
+
+
+def test_who_may_not_decide_gives_no_longer_time(warehouse: Any) -> None:
+    """Who does not decide, did not ask and does not see to it cannot keep a request from being refused."""
+    policy = ApprovalPolicy.model_validate({**POLICY.model_dump(), "rules": {"growth_review": {"approvers": ["dana"]}}})
+    desk = replace(inbox(), policy=policy)
+    review(warehouse, desk)
+    later = DUE + timedelta(days=2)
+    with pytest.raises(DataFailure, match="this is for Dana Whitfield to decide"):
+        done(warehouse, threads.move_due, desk, 1, later, person=LEE)
+    done(warehouse, threads.assign, desk, 1, "lee")
+    assert done(warehouse, threads.move_due, desk, 1, later, person=LEE, key="as the one who sees to it").changed
+    for far in (NOW + timedelta(days=367), datetime.max.replace(tzinfo=UTC)):
+        with pytest.raises(DataFailure, match="at most 366 days ahead"):
+            done(warehouse, threads.move_due, desk, 1, far, key="far")
+
+
+def test_what_was_too_late_is_neither_moved_nor_taken_back(warehouse: Any) -> None:
+    desk = inbox()
+    review(warehouse, desk)
+    with pytest.raises(DataFailure, match="was not decided in time"):
+        done(warehouse, threads.move_due, desk, 1, DUE + timedelta(days=2), now=DUE)
+    assert states(warehouse) == [(1, "expired")]
+    review(warehouse, desk, subject="another")
+    with warehouse() as connection:
+        taken = threads.withdraw(
+            connection, desk, 2, author="job:ops_weekly_growth_review", words="it is settled", now=DUE
+        )
+    assert taken is None and states(warehouse) == [(1, "expired"), (2, "expired")]
 
 
 def test_files_lie_beside_it_for_good(warehouse: Any) -> None:

@@ -23,7 +23,7 @@ Ops = Callable[..., Result]
 _EMPTY = """
 set session_replication_role = replica;
 truncate ops.playbook_versions, ops.playbook_executions, ops.playbook_steps, ops.playbook_effects,
-    ops.playbook_notices, ops.playbook_assignments, ops.outbox cascade;
+    ops.playbook_notices, ops.playbook_assignments, ops.outbox, ops.integration_pings, ops.token_ledger cascade;
 alter table ops.playbook_executions alter column id restart with 1;
 """
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from pydantic import Field
 
 from ops_platform.delivery.outbox import enqueue
@@ -107,6 +109,11 @@ class Order(Tool[OrderInput, Wrote]):
         return Wrote(text=given.what)
 
 
+class _MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("not even that")
+
+
 class MisbehaveInput(ToolInput):
     how: str
     seconds: float = 0
@@ -140,7 +147,24 @@ class Misbehave(Tool[MisbehaveInput, Wrote]):
             case "unfit":
                 return Wrote.model_construct(text=[1, 2])  # type: ignore[arg-type]
             case "huge":
-                return Wrote(text="x" * 2_000_000)
+                return Wrote(text="x" * 10_000_000)
+            case "half":
+                return Wrote(text="half a \udcff character")
+            case "round":
+                within: list[Any] = []
+                within.append(within)
+                return Wrote.model_construct(text=within)  # type: ignore[arg-type]
+            case "says half":
+                raise PermanentFailure("no file of the name \udcff\x00")
+            case "says much":
+                raise PermanentFailure("no" * 5_000_000)
+            case "mute":
+                raise _MuteError
+            case "exit":
+                raise SystemExit(3)
+            case "swallow":
+                with suppress(psycopg.Error):
+                    context.connection.execute("select 1/0")
             case "sql":
                 context.connection.execute("select 1/0")
             case "data":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ def test_the_same_trigger_runs_once(warehouse: Connect) -> None:
         ("huge", "at most 1,000,000 are kept"),
         ("sql", "DivisionByZero: division by zero"),
         ("data", "the data does not hold"),
+        ("half", "cannot be kept as JSON"),
+        ("round", "cannot be kept as JSON"),
+        ("says half", "no file of the name ?"),
+        ("says much", "nonono"),
+        ("mute", "_MuteError: it cannot say what"),
+        ("exit", "SystemExit: 3"),
+        ("swallow", "InFailedSqlTransaction"),
     ],
 )
 def test_a_step_that_fails_fails_the_execution(warehouse: Connect, how: str, said: str) -> None:
@@ -240,6 +248,23 @@ def test_a_playbook_that_takes_too_long_starts_nothing_more(warehouse: Connect) 
     assert statuses(warehouse, done.id) == {"slow": "ran", "more": "skipped"}
     assert done.success is False
     assert "longer than its 15 minutes" in (done.error or "")
+
+
+def test_a_clock_that_is_set_back_makes_no_time_negative_and_hides_nobody(
+    warehouse: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    the, made = machine(warehouse), plan(call("one", "look") + call("two", "look", "needs: one"))
+    opened = start(the, made, kind="manual", key="a", as_of=NOW)
+    with Hold(the, made, opened) as hold:
+        hold.advance("one")
+        monkeypatch.setattr(record, "wall_clock", lambda: datetime.now(UTC) - timedelta(hours=2))
+    with warehouse() as connection:  # its process is gone; what it noted lies two hours ahead
+        assert [one.id for one in record.abandoned(connection, record.wall_clock())] == [opened.id]
+    done = run(the, made, key="a", as_of=NOW)
+    with warehouse() as connection:
+        rows = record.steps(connection, done.id)
+    assert done.success and done.duration_ms is not None and done.duration_ms >= 0
+    assert all(row.duration_ms is not None and row.duration_ms >= 0 for row in rows)
 
 
 def test_a_tool_that_ends_the_transaction_settles_nothing_twice(warehouse: Connect) -> None:

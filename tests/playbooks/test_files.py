@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -15,8 +18,9 @@ from hypothesis import strategies as st
 from ops_platform.playbooks.catalogue import catalogue
 from ops_platform.playbooks.checks import plan_of
 from ops_platform.playbooks.expressions import ExpressionError, Scope, fill
-from ops_platform.playbooks.model import Playbook
+from ops_platform.playbooks.model import Playbook, Variable
 from ops_platform.playbooks.source import InvalidPlaybookError, Problem
+from ops_platform.playbooks.variables import from_text, problem_of
 from ops_platform.settings import PROJECT_ROOT
 from tests.playbooks.shop import house, playbook
 from tests.sizes import examples
@@ -99,6 +103,33 @@ def test_the_file_these_tests_break_is_right() -> None:
         ),
         ("steps.look.result.customers.size() > 0", "true" + " || true" * 100, "at most 500 characters"),
         ("    when: any\n", "    when: any\n    after: look\n", "which may not have run: say needs"),
+        (
+            "default: 7",
+            "default: 0x" + "F" * 5000,
+            "line 7, column 34: variables.days.default: cannot be read: a number",
+        ),
+        ("default: 7", "default: " + "9" * 5000, "line 7, column 34: variables.days.default: cannot be read"),
+        ("version: 1", "version: 0b" + "1" * 70, "line 3, column 10: version: cannot be read: a number is finite"),
+        ("version: 1", "version: 3000000000", "less than or equal to 2147483647"),
+        ("default: 7", "default: 7, minimum: .nan", "variables.days.minimum: cannot be read: a number is finite"),
+        ("integer, default: 7", "number, default: .inf", "variables.days.default: cannot be read: a number is finite"),
+        ("default: 7", f"default: 7, choices: {list(range(300))}", "at most 200 items"),
+        ("A demo", '"A\\0demo"', "line 2, column 7: name: there is a character that cannot stand in a text: U+0000"),
+        ("A demo", '"A\\e[31mdemo"', "cannot stand in a text: U+001B"),
+        ("A demo", '"A\\uD800demo"', "cannot stand in a text: U+D800"),
+        ("A demo", '"A\\u202edemo"', "cannot stand in a text: U+202E"),
+        ("count:", '"co\\0unt":', "cannot stand in a text: U+0000"),
+        ("customers.size() > 0", "customers.size() > 0 // all", "an expression has no comments"),
+        (
+            "steps.look.result.customers.size() > 0",
+            "true && ['a']" + ".map(x, x + x)" * 20 + ".size() > 0",
+            "could make a text 1,048,576 times as long",
+        ),
+        (
+            "steps.look.result.customers.size() > 0",
+            r"r'\' == 'x' || [1].exists(a, [1].exists(b, a == b))",
+            "inside another is not allowed",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_where_it_is(before: str, after: str, said: str) -> None:
@@ -144,6 +175,13 @@ def test_everything_wrong_is_said_at_once() -> None:
     assert len(problems(text)) >= 3
 
 
+def test_so_many_mistakes_are_told_in_part() -> None:
+    text = GOOD + "".join(f"x{number}: 1\n" for number in range(2000))
+    with pytest.raises(InvalidPlaybookError) as caught:
+        plan_of(text, "demo.yaml", house())
+    assert len(caught.value.problems) == 50 and str(caught.value).endswith("and 1,950 more")
+
+
 @settings(max_examples=examples(150), deadline=2000)
 @given(st.text(max_size=40), st.integers(min_value=0, max_value=len(GOOD)), st.integers(min_value=0, max_value=30))
 def test_no_text_breaks_the_reader(inserted: str, place: int, cut: int) -> None:
@@ -164,6 +202,29 @@ def test_a_broken_file_stops_nobody_else(tmp_path: Path) -> None:
     found = catalogue(house(), tmp_path)
     assert list(found.plans) == ["demo"]
     assert set(found.broken) == {"broken.yaml", "twin.yaml", "latin.yaml"}
+
+
+def test_what_only_looks_like_a_file_stops_nobody_else(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with (tmp_path / "huge.yaml").open("wb") as file:
+        file.truncate(10 * 2**30)  # ten gigabytes of nothing, which take no room
+    found = catalogue(house(), tmp_path)
+    assert list(found.plans) == ["demo"]
+    assert set(found.broken) == {"folder.yaml", "gone.yaml", "pipe.yaml", "huge.yaml"}
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), math.nan, math.inf, "x" * 3000, [10**400], [[1]]])
+def test_values_that_nobody_can_use_are_refused_in_words(value: Any) -> None:
+    for kind in ("text", "integer", "number", "boolean", "list"):
+        assert problem_of(Variable(type=kind), value)
+    assert problem_of(Variable(type="integer"), 10**5000)  # no text can be made of this one
+    for typed in ("9" * 5000, "2026-99-99", "[" * 5000, "!!python/name:os.system"):
+        playbook_ = plan_of(GOOD, "demo.yaml", house()).playbook
+        (made,) = from_text(playbook_, {"days": typed}).values()
+        assert problem_of(playbook_.variables["days"], made)
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:
@@ -233,3 +294,31 @@ def test_no_expression_takes_long() -> None:
     assert scope.evaluate("l.size()", {"l": list(range(20_000))}) == 20_000
     scope.evaluate("s.matches('(a+)+$')", {"s": "a" * 5000 + "b"})
     assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "values", "said"),
+    [
+        # A regular expression of nine hundred states over a megabyte would hold the whole process for twenty seconds.
+        ("s.matches('((a?){1,30}){1,30}b')", {"s": "a" * 900_000}, "at most 50,000"),
+        ("l.exists(x, s.matches(x))", {"l": ["a"] * 2000, "s": "a" * 1000}, "at most 50,000"),
+        ("l.map(x, s + s).size()", {"l": ["a"] * 2000, "s": "a" * 100_000}, "too many"),
+        ("l.all(x, l == l)", {"l": [{"name": "somebody"}] * 2000}, "too many"),
+        ("l.map(x, x + x + x + x + x)", {"l": ["a" * 5000] * 1000}, "too many"),
+    ],
+)
+def test_what_would_take_long_with_these_values_is_not_begun(
+    expression: str, values: dict[str, Any], said: str
+) -> None:
+    before = time.process_time()
+    with pytest.raises(ExpressionError, match=said):
+        Scope({"l": "list", "s": "text"}).evaluate(expression, values)
+    assert time.process_time() - before < 1
+
+
+def test_what_people_write_is_within_the_bounds() -> None:
+    scope = Scope({"l": "list", "s": "text"})
+    people = [{"name": f"Customer {number}", "days": number} for number in range(1000)]
+    told = scope.evaluate("l.filter(c, c.days > 7).map(c, c.name + ' (' + string(c.days) + ')')", {"l": people})
+    assert len(told) == 992 and told[0] == "Customer 8 (8)"
+    assert scope.evaluate("l.exists(c, c.name.matches('^Customer 7$')) && s == '//'", {"l": people, "s": "//"}) is True

@@ -5,7 +5,9 @@ The oracles are the outbox (a row a call: the test's tool has no dedupe key) and
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,35 @@ def test_a_kill_at_each_time_a_point_is_reached(warehouse: Connect, tmp_path: Pa
     ledger = tmp_path / "ledger"
     lives(warehouse, playbook(steps(ledger)), "tick", f"{point}@{hit}")
     check(warehouse, ledger, "tick")
+
+
+@pytest.mark.parametrize("point", [p if "effect" in p else pytest.param(p, marks=pytest.mark.slow) for p in POINTS])
+def test_a_suspended_process_does_nothing_more_once_it_was_taken_over(
+    warehouse: Connect, tmp_path: Path, point: str
+) -> None:
+    """As with a machine that is suspended: its sessions are gone, another process ends its work, and only then it goes
+    on where it stood."""
+    ledger = tmp_path / "ledger"
+    text, dsn = playbook(steps(ledger)), dsn_of(warehouse)
+    child = killed.start(life, dsn, "tick", text, f"{point}:stop")
+    until = time.monotonic() + 60
+    while not _stands_still(child.pid):
+        assert time.monotonic() < until and child.is_alive()
+        time.sleep(0.01)
+    with warehouse() as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    assert killed.ended(killed.start(life, dsn, "tick", text, None)) == 0
+    check(warehouse, ledger, "tick")
+    os.kill(child.pid, signal.SIGCONT)
+    killed.ended(child)
+    check(warehouse, ledger, "tick")
+
+
+def _stands_still(pid: int) -> bool:
+    return "T" in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1][:3]
 
 
 def test_what_cannot_be_looked_up_is_a_persons(warehouse: Connect, tmp_path: Path) -> None:

@@ -162,6 +162,7 @@ def test_in_dagster_the_run_is_red_and_says_what_to_do(warehouse: Connect, tmp_p
 
 
 def test_at_a_terminal(ops: Ops, warehouse: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 0)
     monkeypatch.setenv("SUDO_USER", "lee")
     number = waits(warehouse, tmp_path / "ledger")
     assert "… #1" in ops("history").output and "waits for a person" in ops("history").output

@@ -333,6 +333,31 @@ def test_inactive_customers_become_one_campaign_that_waits(company: Connect) -> 
     }
 
 
+@pytest.mark.parametrize(("count", "holds"), [(10, False), (11, True)])
+def test_more_than_ten_inactive_are_an_alert_however_many_there_are(company: Connect, count: int, holds: bool) -> None:
+    people = [Customer(f"away{number}", login=30, ordered=200) for number in range(count)]
+    with company() as connection:  # ten of two hundred are no large share
+        fill(connection, (*people, *(Customer(f"here{number}") for number in range(200))))
+    steps = ran(company, "ops_churn_prevention")
+    assert steps["inactive"]["result"]["count"] == count and steps["inactive"]["result"]["rate"] is not None
+    assert steps["too_many"]["result"] == {"holds": holds}
+    assert steps["raise_alert"]["status"] == ("ran" if holds else "skipped")
+
+
+def test_an_outage_nobody_has_decided_about_in_time_gets_another_thread(
+    company: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is overdue is refused, also where nobody has looked since; the outage is still there."""
+    out = Vendors(out={"hubspot": "away"})
+    first = ran(company, "ops_integration_monitor", out)
+    later = NOW + timedelta(hours=24)
+    monkeypatch.setenv("OPS_NOW", later.isoformat())
+    reset_settings()
+    second = ran(company, "ops_integration_monitor", out, key="later", as_of=later)
+    assert second["incident"]["result"]["opened"] is True
+    assert second["incident"]["result"]["thread_id"] != first["incident"]["result"]["thread_id"]
+
+
 def test_nobody_inactive_is_a_note_and_no_thread(company: Connect) -> None:
     with company() as connection:
         fill(connection, (Customer("well"), Customer("buys", login=60, ordered=30)))

@@ -81,11 +81,11 @@ class CreateThreadRunner:
         inbox = self._inbox()
         subject = str(given.get("subject") or context.key)[:200]
         author = f"{JOB}{context.playbook}"
-        before = store.newest_on(context.connection, step.thread, subject)
-        if before is not None and before.state is State.DRAFT and step.thread == "incident":
+        before, now = store.newest_on(context.connection, step.thread, subject), clock.now()
+        waits = before is not None and before.state is State.DRAFT and now < before.due_at
+        if before is not None and waits and step.thread == "incident":
             context.log(f"thread #{before.id} on {subject} is open already")
             return _thread(before, opened=False)
-        now = clock.now()
         approval = inbox.request(
             context.connection, kind=step.thread, subject=subject,
             title=" ".join(str(given["title"]).split())[:TITLE_MOST],

@@ -36,6 +36,11 @@ _LEVELS: Mapping[str, Level] = {"low": "info", "normal": "watch", "high": "alert
 _TITLE_MOST, _TEXT_MOST = 150, 3000
 
 
+def is_address(text: str) -> bool:
+    """Whether mail can be sent to it, as far as its looks tell."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
 class Told(ToolOutput):
     """What a notification did."""
 
@@ -67,7 +72,7 @@ class NotifyRunner:
             found += [
                 (f"to.{place}.email", f"{one!r} is neither an address nor a list of fleet.yaml ({', '.join(lists)})")
                 for one in named
-                if not expressions.slots(one) and one not in lists and not _ADDRESS.fullmatch(one)
+                if not expressions.slots(one) and one not in lists and not is_address(one)
             ]
         return found
 
@@ -182,7 +187,7 @@ class NotifyRunner:
                 found += self._addresses(fleet, one)
             elif one in fleet.delivery.lists:
                 found += fleet.delivery.lists[one]
-            elif _ADDRESS.fullmatch(str(one)):
+            elif is_address(str(one)):
                 found.append(str(one))
             else:
                 raise DataFailure(f"{str(one)[:80]!r} is neither an address nor a list of fleet.yaml")
