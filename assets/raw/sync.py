@@ -112,23 +112,29 @@ def raw_assets(vendors: Sequence[Vendor]) -> AssetsDefinition:
             name: [stream for stream in streams if raw_key(stream) in context.selected_asset_keys]
             for name, streams in declared.items()
         }
-        yield from sync_selected(context.run_id, {k: v for k, v in selected.items() if v}, warehouse, vendors)
+        selected = {name: streams for name, streams in selected.items() if streams}
+        yield from sync_selected(context.run_id, selected, declared, warehouse, vendors)
 
     declared = {vendor.name: list(vendor.streams.values()) for vendor in vendors}
     return raw
 
 
 def sync_selected(
-    run_id: str, selected: dict[str, list[Stream]], warehouse: WarehouseResource, vendors: VendorsResource
+    run_id: str,
+    selected: dict[str, list[Stream]],
+    declared: dict[str, list[Stream]],
+    warehouse: WarehouseResource,
+    vendors: VendorsResource,
 ) -> Iterator[SyncEvent]:
-    """Sync vendors side by side and tell Dagster of each stream: a materialisation with the receipt, its checks."""
+    """Sync vendors side by side and tell Dagster of each stream: a materialisation with the receipt, its checks.
+    `declared` are all streams of each vendor."""
     if not selected:
         return
     events: queue.Queue[SyncEvent | None] = queue.Queue()
 
     def one_vendor(name: str) -> None:
         try:
-            for event in _sync_vendor(run_id, name, selected[name], warehouse, vendors):
+            for event in _sync_vendor(run_id, name, selected[name], declared[name], warehouse, vendors):
                 events.put(event)
         finally:
             events.put(None)
@@ -153,11 +159,15 @@ def _end_of(future: "Future[None]") -> None:
 
 
 def _sync_vendor(
-    run_id: str, name: str, streams: list[Stream], warehouse: WarehouseResource, vendors: VendorsResource
+    run_id: str,
+    name: str,
+    streams: list[Stream],
+    declared: list[Stream],
+    warehouse: WarehouseResource,
+    vendors: VendorsResource,
 ) -> Iterator[SyncEvent]:
     from ops_platform.ingestion.connections import left_out, note_connection
     from ops_platform.ingestion.sync import sync_vendor
-    from resources.vendors import streams as declared_streams
 
     now = clock.now()
     today = clock.business_day(now, get_fleet().company.timezone)
@@ -165,7 +175,7 @@ def _sync_vendor(
         source, problem = vendors.source(name), None
     except OpsError as error:
         source, problem = None, str(error)
-    unread = left_out(declared_streams(name), source) if source is not None else []
+    unread = left_out((stream.name for stream in declared), source) if source is not None else []
     with warehouse.connect() as connection:
         note_connection(
             connection, name, connected=source is not None, detail=problem, now=now, left_out=unread

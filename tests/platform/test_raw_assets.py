@@ -27,6 +27,10 @@ STREAMS = {
 
 
 class Acme(Source):
+    def __init__(self) -> None:
+        super().__init__([], None)
+        self.streams = STREAMS
+
     def pages(self, stream: Stream, cursor: str | None, *, now: Any) -> Iterator[Page]:
         if stream.name == "refused":
             raise PermanentFailure("acme: grant the scope")
@@ -38,7 +42,7 @@ def resources(warehouse: Connect, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
     with warehouse() as connection:
         ensure_raw_tables(connection, [("acme", name, name) for name in STREAMS])
     monkeypatch.setattr(WarehouseResource, "connect", lambda self, role=None: warehouse())
-    monkeypatch.setattr(VendorsResource, "source", lambda self, vendor: Acme([], None))
+    monkeypatch.setattr(VendorsResource, "source", lambda self, vendor: Acme())
     return {"warehouse": WarehouseResource(), "vendors": VendorsResource()}
 
 

@@ -263,7 +263,9 @@ def test_an_association_modifies_neither_record(sandbox: Sandbox, http: httpx.Cl
 
 def test_a_company_with_a_shop_only_has_no_crm(sandbox: Sandbox) -> None:
     side = sandbox.sides["hubspot"]
-    assert side.environment("http://x") == {"HUBSPOT_BASE_URL": "http://x", "HUBSPOT_TOKEN": "pat-na1-sandbox"}
+    assert side.environment("http://x") == {
+        "HUBSPOT_BASE_URL": "http://x", "HUBSPOT_TOKEN": "pat-na1-sandbox", "HUBSPOT_SURVEYS": "true",
+    }  # fmt: skip
     shop_only = replace(sandbox.company, source="csv")
     assert HubSpotSide(shop_only, clock=sandbox.clock, faults=sandbox.faults).environment("http://x") == {}
     assert shop_only.part(build_crm).deals == ()

@@ -57,7 +57,7 @@ def crm_landed(make_warehouse: MakeWarehouse, tmp_path_factory: pytest.TempPathF
     made.clock(NOW)
     with running(seed=7, clock=NOW, state=tmp_path_factory.mktemp("sandbox"), netsuite_key="ec") as sandbox:
         http = HttpClient("hubspot", sandbox.url, sleep=lambda _: None)
-        source = hubspot.HubSpotSource(hubspot.HubSpotClient(http, SecretStr("pat-na1-sandbox")))
+        source = hubspot.HubSpotSource(hubspot.HubSpotClient(http, SecretStr("pat-na1-sandbox")), surveys=True)
         land_streams(made, "hubspot", source, source.streams, NOW)
         source.close()
     return made
