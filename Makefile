@@ -36,7 +36,7 @@ install: $(VENV)/.installed  ## Install the locked dependencies into .venv
 demo: install  ## One whole morning cycle on the sandbox; DATA=orders.csv.gz serves your own orders
 	@$(BIN)/ops demo $(if $(DATA),--orders $(DATA))
 
-test: install  ## The tests (about 12 minutes on 2 cores)
+test: install  ## The tests (about a quarter of an hour on 2 cores)
 	$(BIN)/python -m pytest $(SPREAD)
 
 test-all: install  ## The tests and the long proofs
