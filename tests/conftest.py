@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,20 +94,6 @@ SHARED = Path(os.environ.get("OPS_SHARED", Path(__file__).resolve().parents[2] /
 SCHEMAS = Path(os.environ.get("OPS_SCHEMAS", SHARED / "schemas"))
 
 Connect = Callable[[], "psycopg.Connection[Any]"]
-
-
-@pytest.fixture(autouse=True)
-def _nobody_elses_company() -> Iterator[None]:
-    """A company that a test read under settings of its own is not the next test's."""
-    yield
-    read = sys.modules.get("ops_platform.fleet.model")
-    if read is not None and read.get_fleet.cache_info().currsize:
-        company = read.get_fleet().company
-        if (company.timezone, company.currency) != ("America/New_York", "USD"):
-            from ops_platform.settings import reset_settings
-
-            reset_settings()
-            read.reset_fleet()
 
 
 @pytest.fixture(scope="session")
