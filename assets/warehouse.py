@@ -34,6 +34,8 @@ from resources.postgres import WarehouseResource
 
 _LAYERS = ("staging", "intermediate", "marts", "metrics")
 BUILD_WAIT_SECONDS = 900
+# What is reported when dbt begins: until it ends, this process only listens to it.
+BUILDING = "warehouse: building and testing models"
 
 
 class WarehouseTranslator(DagsterDbtTranslator):
@@ -142,7 +144,7 @@ def _build_alone(context: AssetExecutionContext, dbt: DbtCliResource, warehouse:
                 check_name=check.name, asset_key=check.asset_key, passed=True, metadata={"build": "unchanged"}
             )
         return
-    progress.report("warehouse: building and testing models")
+    progress.report(BUILDING)
     names = {key.path[-1] for key in context.selected_asset_keys}
     part = _part(names)
     started = datetime.now(UTC)

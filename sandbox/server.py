@@ -102,7 +102,8 @@ class Sandbox:
     def warm(self) -> None:
         """Have every side make what its first request would wait for."""
         for side in self.sides.values():
-            side.warm()
+            if side.environment(self.url):  # the company has this vendor
+                side.warm()
 
     def stop(self) -> None:
         """Let the server end after the requests under way."""

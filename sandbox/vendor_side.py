@@ -6,9 +6,10 @@ Belongs here: the base of all sides and what they are handed. Does not belong he
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from sandbox.mutation import MutationRefused
 
@@ -38,6 +39,33 @@ class Surroundings:
     def directory(self, name: str) -> Path:
         """A directory of the sandbox's state for one side; not created."""
         return self.options.state / name
+
+
+Kept = TypeVar("Kept")
+
+
+class MadeOnce(Generic[Kept]):
+    """What a side makes of its company: when it is first asked for, or before that by `warm`, and then kept. Made once,
+    however many threads ask at a time."""
+
+    def __init__(self, make: Callable[[], Kept]) -> None:
+        self._make = make
+        self._kept: Kept | None = None
+        self._making = threading.RLock()
+
+    def __call__(self) -> Kept:
+        kept = self._kept
+        if kept is not None:
+            return kept
+        with self._making:
+            if self._kept is None:
+                self._kept = self._make()
+            return self._kept
+
+    def forget(self) -> None:
+        """Make it anew when it is next asked for."""
+        with self._making:
+            self._kept = None
 
 
 class Side:

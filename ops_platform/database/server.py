@@ -53,7 +53,8 @@ checkpoint_completion_target = 0.9
 io_method = sync
 jit = off
 max_parallel_workers_per_gather = 1
-autovacuum_naptime = 30s
+# The morning's run comes first, housekeeping after it: what a load needs analysed is analysed by it.
+autovacuum_naptime = 5min
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_min_duration_statement = 2000
@@ -203,6 +204,8 @@ class EmbeddedServer:
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
                     return
+                if not os.path.samestat(os.fstat(users.fileno()), (self.home / "postgres.users").stat()):
+                    return  # another home was made in the place of ours: its server is not ours to stop
                 if (self.data_directory / "postmaster.pid").exists():
                     self._run("pg_ctl", "stop", "-D", str(self.data_directory), "-m", "fast", "-w", "-t", "30")
         except OSError:

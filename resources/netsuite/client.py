@@ -74,18 +74,21 @@ class NetSuiteClient:
     client_id: str
     certificate_id: str
     private_key: SecretStr
-    requests: int = 0
     wall_clock: Callable[[], float] = time.time
     _token: SecretStr | None = None
     _token_expires: float = 0.0
     _signer: tuple[Any, str] | None = field(default=None, repr=False)
+    _signing_in: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _own: threading.local = field(default_factory=threading.local, repr=False)
 
     # -- token ------------------------------------------------------------------------------------------
 
     def _bearer(self) -> str:
-        if self._token is None or self.http.clock() >= self._token_expires:
-            self._token = self._fetch_token()
-        return self._token.get_secret_value()
+        # Streams are read side by side: one of them signs in for all.
+        with self._signing_in:
+            if self._token is None or self.http.clock() >= self._token_expires:
+                self._token = self._fetch_token()
+            return self._token.get_secret_value()
 
     def _fetch_token(self) -> SecretStr:
         import jwt
@@ -167,7 +170,7 @@ class NetSuiteClient:
         def attempt() -> Answer:
             self._bearer()
             with slots:
-                self.requests += 1
+                self._own.requests = getattr(self._own, "requests", 0) + 1
                 return self.http.call(
                     "POST",
                     QUERY_PATH,
@@ -238,8 +241,8 @@ class NetSuiteClient:
 
     @property
     def cost(self) -> Decimal:
-        """Requests made so far: the unit the vendor limits."""
-        return Decimal(self.requests)
+        """Requests the calling thread made so far: the unit the vendor limits."""
+        return Decimal(getattr(self._own, "requests", 0))
 
 
 # -- answers ------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from sandbox.faults import FaultPlan
 from sandbox.hooks import Clock
 from sandbox.mutation import MutationRefused, required
 from sandbox.refusals import refusal
-from sandbox.vendor_side import Side
+from sandbox.vendor_side import MadeOnce, Side
 
 TOKEN = "patSandboxReader0.0123456789abcdef"  # noqa: S105
 READ = frozenset({"data.records:read", "schema.bases:read"})
@@ -90,21 +90,22 @@ class AirtableSide(Side):
         self._clock = clock
         self._faults = faults
         self.limits = RateLimits(profile)
-        self._world: World | None = None
+        self._world = MadeOnce(lambda: World(self._company))
         self._iterators: dict[str, Listing] = {}
         self._opened = 0
 
     @property
     def world(self) -> World:
-        if self._world is None:
-            self._world = World(self._company)
-        return self._world
+        return self._world()
 
     def load(self, company: Company) -> None:
         """Serve another company (the clock moved); changes from outside are made again by the sandbox."""
         self._company = company
-        self._world = None
+        self._world.forget()
         self._iterators.clear()
+
+    def warm(self) -> None:
+        self._world()
 
     @property
     def profile(self) -> str:

@@ -23,7 +23,7 @@ from sandbox.company import Company
 from sandbox.company.marketplace import US
 from sandbox.exchange import note
 from sandbox.mutation import MutationRefused
-from sandbox.vendor_side import Side, Surroundings
+from sandbox.vendor_side import MadeOnce, Side, Surroundings
 
 PREFIXES = (
     "/auth/o2/token", "/orders/2026-01-01/", "/sales/v1/", "/fba/inventory/", "/listings/2021-08-01/",
@@ -42,20 +42,22 @@ class AmazonSide(Side):
         self._company = around.company
         self._clock = around.clock
         self._faults = around.faults
-        self._world: World | None = None
+        self._world = MadeOnce(lambda: World(self._company))
         self.limits = RateLimits(around.options.profile)
         self.logins = Logins(around.clock)
         self.reports = Reports()
 
     @property
     def world(self) -> World:
-        if self._world is None:
-            self._world = World(self._company)
-        return self._world
+        return self._world()
 
     def load(self, company: Company) -> None:
         """Serve another company (the clock moved). Reports that were asked for stay."""
-        self._company, self._world = company, None
+        self._company = company
+        self._world.forget()
+
+    def warm(self) -> None:
+        self._world()
 
     @property
     def profile(self) -> str:

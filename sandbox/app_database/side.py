@@ -82,6 +82,10 @@ class AppSide(Side):
             self._company = company
             self._let_go()
 
+    def warm(self) -> None:
+        if self._wire is not None:
+            self._wire.awake()
+
     def close(self) -> None:
         with self._lock:
             self._let_go()

@@ -37,7 +37,7 @@ from sandbox.github.tracker import Comment, Event, Issue, NoSuch, Repository, Tr
 from sandbox.github.writes import Writes
 from sandbox.hooks import Clock
 from sandbox.mutation import MutationRefused
-from sandbox.vendor_side import Side
+from sandbox.vendor_side import MadeOnce, Side
 
 if TYPE_CHECKING:
     from sandbox.ledger import SqliteLedger
@@ -81,7 +81,7 @@ class GitHubSide(Side):
         self._clock = clock
         self._faults = faults
         self.limits = RateLimits(profile)
-        self._tracker: Tracker | None = None
+        self._tracker = MadeOnce(self._open_tracker)
         # The last whole listing answered to a token, for the fault that shows it again.
         self._last_page: dict[str, tuple[bytes, str | None]] = {}
         self.webhooks = webhooks.Webhooks(ledger, faults)
@@ -91,15 +91,20 @@ class GitHubSide(Side):
 
     @property
     def tracker(self) -> Tracker:
-        if self._tracker is None:
-            self._tracker = Tracker(self._company.part(build_issues))
-            self.changes.again(self._tracker)
-        return self._tracker
+        return self._tracker()
+
+    def _open_tracker(self) -> Tracker:
+        tracker = Tracker(self._company.part(build_issues))
+        self.changes.again(tracker)
+        return tracker
 
     def load(self, company: Company) -> None:
         """Serve another company (the clock moved); what was changed since is made again."""
         self._company = company
-        self._tracker = None
+        self._tracker.forget()
+
+    def warm(self) -> None:
+        self._tracker()
 
     def at(self, url: str) -> None:
         self.webhooks.base_url = url

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -25,7 +25,7 @@ from sandbox.hubspot.properties import CREATED, CUSTOM, KINDS, MODIFIED, REDACTE
 from sandbox.hubspot.search import MOST_RESULTS, SearchRefused, search
 from sandbox.hubspot.world import ASSOCIATION_TYPES, Item, World, stamp
 from sandbox.mutation import MutationRefused, required
-from sandbox.vendor_side import Side
+from sandbox.vendor_side import MadeOnce, Side
 
 TOKEN = "pat-na1-sandbox"  # noqa: S105
 _READ = {
@@ -85,7 +85,9 @@ class HubSpotSide(Side):
         self._clock = clock
         self._faults = faults
         self.profile = profile
-        self._made: World | None = None
+        self._world = MadeOnce(lambda: World(self._company))
+        # Limits run on the machine's own clock: the client waits in real time.
+        self.limits_clock: Callable[[], float] = time.monotonic
         self._recent: deque[float] = deque()
         self._searches: deque[float] = deque()
         self._today = 0
@@ -94,12 +96,14 @@ class HubSpotSide(Side):
 
     @property
     def world(self) -> World:
-        if self._made is None:
-            self._made = World(self._company)
-        return self._made
+        return self._world()
 
     def load(self, company: Company) -> None:
-        self._company, self._made = company, None
+        self._company = company
+        self._world.forget()
+
+    def warm(self) -> None:
+        self._world()
 
     def environment(self, url: str) -> dict[str, str]:
         if self._company.source == "csv":
@@ -191,12 +195,12 @@ class HubSpotSide(Side):
 
     def _pace(self, searching: bool) -> dict[str, str]:
         """The headers of the limits, or the refusal of a request too many. Searches have a limit of their own and no
-        headers. Limits run on the machine's own clock: the client waits in real time."""
+        headers."""
         if self._faults.take_fault("hubspot", "limits", frozenset({"daily_limit"})) is not None:
             raise _too_many("You have reached your daily limit.", "DAILY")
         if self.profile not in _PACES:
             return {}
-        now = time.monotonic()
+        now = self.limits_clock()
         in_ten, in_one = _PACES[self.profile]
         window, length, most = (self._searches, 1.0, in_one) if searching else (self._recent, 10.0, in_ten)
         while window and now - window[0] > length:

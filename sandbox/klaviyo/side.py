@@ -33,7 +33,7 @@ from sandbox.klaviyo.filters import BadFilter, Condition, holds, moment, parse
 from sandbox.klaviyo.limits import RateLimits
 from sandbox.klaviyo.reports import BadBody
 from sandbox.refusals import refusal
-from sandbox.vendor_side import Side
+from sandbox.vendor_side import MadeOnce, Side
 
 if TYPE_CHECKING:
     from sandbox.ledger import SqliteLedger
@@ -223,22 +223,27 @@ class KlaviyoSide(Side):
         self._clock = clock
         self._faults = faults
         self.limits = RateLimits(profile)
-        self._account: Account | None = None
+        self._account = MadeOnce(self._open_account)
         # The last answer to a listing, for the fault that shows it again.
         self._last: dict[str, Json] = {}
         self._shown: dict[str, Happening] = {}
 
     @property
     def account(self) -> Account:
-        if self._account is None:
-            self._account = Account(self._company, self._clock)
-            self._drafts.enter(self._account)
-        return self._account
+        return self._account()
+
+    def _open_account(self) -> Account:
+        account = Account(self._company, self._clock)
+        self._drafts.enter(account)
+        return account
 
     def load(self, company: Company) -> None:
         """Serve another company (the clock moved); changes from outside are made again by the sandbox."""
         self._company = company
-        self._account = None
+        self._account.forget()
+
+    def warm(self) -> None:
+        self._account()
 
     @property
     def profile(self) -> str:

@@ -26,7 +26,7 @@ from resources.klaviyo import KlaviyoSource
 from resources.netsuite import NetSuiteSource
 from resources.shopify import ShopifySource
 from resources.slack import SlackSource
-from sandbox.server import running
+from sandbox.server import Sandbox, running
 
 # Five weeks of trade: enough of everything, and quickly read.
 NOW = datetime(2024, 12, 5, 11, tzinfo=UTC)
@@ -39,6 +39,7 @@ class World:
     url: str
     settings: Settings
     control_client: httpx.Client
+    sandbox: Sandbox | None = None
 
     def control(self, path: str, body: Any = None, method: str = "POST") -> Any:
         answer = self.control_client.request(method, f"/_sandbox{path}", json=body)
@@ -147,7 +148,7 @@ def started(state: Path, **more: Any) -> Iterator[World]:
         with httpx.Client(base_url=sandbox.url, trust_env=False, verify=False, timeout=60) as http:
             environment = http.get("/_sandbox/environment").json()
             names = {key.lower(): value for key, value in environment.items()}
-            yield World(sandbox.url, Settings(**names), http)
+            yield World(sandbox.url, Settings(**names), http, sandbox)
 
 
 @pytest.fixture(scope="module")

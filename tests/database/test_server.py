@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -100,6 +101,25 @@ def test_a_leaving_process_does_not_stop_the_server_under_another(home: Path) ->
     assert psutil.pid_exists(pid)
     staying.communicate("x", timeout=60)
     assert _postmaster(home) is None
+
+
+def test_a_user_of_a_home_that_was_removed_does_not_stop_the_server_made_in_its_place(home: Path) -> None:
+    home.mkdir()
+    staying = _child(home, "stay")
+    assert staying.stdout is not None
+    assert staying.stdout.readline().strip() == "42"
+    of_before = _postmaster(home)
+    shutil.rmtree(home)
+
+    address = running_server(home)
+    staying.communicate("x", timeout=60)
+
+    with psycopg.connect(address.url("postgres")) as connection:
+        assert connection.execute("select 40 + 2").fetchone() == (42,)
+    assert staying.returncode == 0
+    assert of_before is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(of_before, signal.SIGKILL)  # it would notice within a minute that its directory is gone
 
 
 def test_starts_again_after_everything_was_killed(home: Path) -> None:

@@ -22,6 +22,7 @@ import pytest
 from sandbox.exchange import Exchange
 from sandbox.hooks import StillClock
 from sandbox.ledger import SqliteLedger, StateInUse
+from sandbox.vendor_side import MadeOnce
 from tests.sandbox.conftest import CLOCK, EARLY, ROOT, Process, Served, client
 
 SLACK = {"Authorization": "Bearer xoxb-sandbox"}
@@ -395,6 +396,24 @@ def test_a_malformed_change_is_refused(served: Served) -> None:
         assert answer.status_code == 400
         assert why in answer.json()["error"]
     assert served.http.post("/_sandbox/faults", content=b"{not json").status_code == 400
+
+
+def test_what_a_side_makes_of_its_company_is_made_once_however_many_ask_at_a_time() -> None:
+    made: list[object] = []
+
+    def make() -> object:
+        time.sleep(0.05)
+        made.append(object())
+        return made[-1]
+
+    kept = MadeOnce(make)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        first = {id(asked.result()) for asked in [pool.submit(kept) for _ in range(8)]}
+    kept.forget()
+    again = kept()
+    assert first == {id(made[0])}
+    assert again is made[1]
+    assert len(made) == 2
 
 
 def test_the_clock_of_the_demo_is_the_demo() -> None:
