@@ -19,11 +19,12 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -261,6 +262,7 @@ class EmbeddedServer:
                         os.chown(Path(parent) / name, top.st_uid, top.st_gid, follow_symlinks=False)
         if version_file.exists():
             return
+        self._end_server_of_removed_home()
         leftovers = [entry.name for entry in self.data_directory.iterdir()]
         if leftovers:
             # An initdb that was cut short leaves a directory without PG_VERSION or without its end mark.
@@ -279,6 +281,15 @@ class EmbeddedServer:
             raise ConfigurationError(_server_message("could not create the database directory", done.stdout))
         with (self.data_directory / "postgresql.conf").open("a", encoding="utf-8") as configuration:
             configuration.write("\ninclude_if_exists = 'ops_platform.conf'\n")
+
+    def _end_server_of_removed_home(self) -> None:
+        """A home that was removed while its server ran leaves the server, which notices within a minute; ending, it
+        removes the socket at its path, and that would be the socket of the server made now."""
+        gone = f"{self.data_directory.resolve()} (deleted)"
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if os.readlink(process / "cwd") == gone and Path(os.readlink(process / "exe")).name == "postgres":
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def _start_process(self) -> None:
         self._remove_stale_pid_file()
