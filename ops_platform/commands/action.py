@@ -7,7 +7,6 @@ Belongs here: showing action items, and passing a person's word on. Does not bel
 from __future__ import annotations
 
 import dataclasses
-import getpass
 import json
 from datetime import date
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ops_platform import clock
+from ops_platform.commands.account import account_here
 from ops_platform.commands.safe_text import printable
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _prepared() -> date:
 
 
 def _actor(given: str | None) -> str:
-    return " ".join((given or getpass.getuser()).split())[:LONGEST_NAME] or "unknown"
+    return " ".join((given or account_here()).split())[:LONGEST_NAME] or "unknown"
 
 
 def _print(item: ActionItem, today: date) -> None:

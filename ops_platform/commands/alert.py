@@ -6,7 +6,6 @@ Belongs here: showing incidents, and passing a person's word on. Does not belong
 
 from __future__ import annotations
 
-import getpass
 import json
 import uuid
 from datetime import date, timedelta
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ops_platform import clock
+from ops_platform.commands.account import account_here
 from ops_platform.commands.safe_text import printable
 from ops_platform.failures import DataFailure
 
@@ -152,7 +152,7 @@ def act(action: str, *, actor: str | None, key: str | None, as_json: bool, **arg
     _prepared()
     request: Request = actions.Request(
         actions.Action(action),
-        actor=actor or getpass.getuser(),
+        actor=actor or account_here(),
         via="cli",
         key=key or f"cli:{uuid.uuid4()}",
         **arguments,

@@ -7,8 +7,6 @@ does and who may make it (`ops_platform.approvals`).
 from __future__ import annotations
 
 import json
-import os
-import pwd
 import re
 import shutil
 import sys
@@ -22,6 +20,7 @@ import click
 
 from ops_platform import clock
 from ops_platform.approvals.model import SHOWN_DIGITS
+from ops_platform.commands.account import account_here
 from ops_platform.commands.safe_text import printable
 from ops_platform.failures import DataFailure
 from ops_platform.settings import get_settings
@@ -63,19 +62,6 @@ def who(inbox: Inbox, called: str | None) -> Person:
     from ops_platform.approvals.standing import person_at_terminal
 
     return person_at_terminal(inbox.policy, account_here(), called)
-
-
-def account_here() -> str:
-    """The account of this process, as the system knows it; who became root for a moment is still who he was. What the
-    environment says of a user, anybody can make it say."""
-    number = os.getuid()
-    before = os.environ.get("SUDO_USER")
-    if number == 0 and before:
-        return before
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
 
 
 # Looking ----------------------------------------------------------------------------------------------------

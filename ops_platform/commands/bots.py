@@ -6,13 +6,12 @@ Belongs here: what is shown and asked at a terminal. Does not belong here: when 
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 from datetime import UTC, datetime
 
 import click
 
+from ops_platform.commands.account import account_here
 from ops_platform.commands.prepare import prepare_database
 from ops_platform.failures import ConfigurationError
 
@@ -61,6 +60,6 @@ def release(name: str) -> int:
         raise ConfigurationError(f"there is no bot {name!r}: choose among {', '.join(get_fleet().bots)}")
     prepare_database()
     with connect() as connection:
-        let_go(connection, name, by=os.environ.get("SUDO_USER") or getpass.getuser(), at=datetime.now(UTC))
+        let_go(connection, name, by=account_here(), at=datetime.now(UTC))
     click.echo(f"runs of {name} start again")
     return 0

@@ -6,12 +6,12 @@ Belongs here: showing rows of the outbox, passing a word on. Does not belong her
 
 from __future__ import annotations
 
-import getpass
 import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ops_platform.commands.account import account_here
 from ops_platform.commands.safe_text import printable
 from ops_platform.failures import DataFailure
 
@@ -89,7 +89,7 @@ def say(given: str, word: str, *, actor: str | None, external_id: str | None = N
             event = Event.REQUEUED
         if event is Event.CONFIRMED and external_id is None:
             external_id = noted(connection, row)
-        by = " ".join((actor or getpass.getuser()).split())[:80] or "unknown"
+        by = " ".join((actor or account_here()).split())[:80] or "unknown"
         row = decide(connection, row.id, event, by=by, external_id=external_id)
         connection.commit()
     if row.state is State.PENDING:

@@ -5,13 +5,13 @@ Belongs here: showing and asking. Does not belong here: finding changes (`ops_pl
 
 from __future__ import annotations
 
-import getpass
 import json
 from typing import Any
 
 import click
 
 from ops_platform import clock
+from ops_platform.commands.account import account_here
 from ops_platform.commands.safe_text import printable
 from ops_platform.failures import ConfigurationError, DataFailure
 
@@ -107,7 +107,7 @@ def accept_changes(vendor: str, stream: str, *, path: str | None, as_json: bool)
     _checked(vendor, stream)
     prepare_database()
     with connect() as connection:
-        changes = accept(connection, vendor, stream, now=clock.now(), by=getpass.getuser(), path=path)
+        changes = accept(connection, vendor, stream, now=clock.now(), by=account_here(), path=path)
     if not changes:
         raise DataFailure(f"nothing waits to be accepted for {vendor}.{stream}: `ops schema list`")
     if as_json:
