@@ -189,18 +189,24 @@ class HubSpotClient:
     def _walk(self, path: str, params: Mapping[str, str | int]) -> Iterator[list[Any]]:
         after = ""
         used: set[str] = set()
+        before: list[Any] = []
         while True:
             query: dict[str, str | int] = {**params, "after": after} if after else dict(params)
 
-            def accept(data: JsonObject, used: frozenset[str] = frozenset(used)) -> None:
+            def accept(
+                data: JsonObject, used: frozenset[str] = frozenset(used), before: Sequence[Any] = before
+            ) -> None:
                 _has_results(path)(data)
                 following = next_after(data)
                 if following and following in used:
                     raise TransientFailure(f"hubspot: {path} leads back to a page already read")
                 if following and not data["results"]:
                     raise TransientFailure(f"hubspot: {path} answered an empty page and announces more")
+                if before and _ids(data["results"]) == before:
+                    raise TransientFailure(f"hubspot: {path} answered the page before again")
 
             data = self.get(path, query, accept)
+            before = _ids(data["results"])
             yield data["results"]
             after = next_after(data)
             if not after:
@@ -412,6 +418,10 @@ def missing_scopes(data: JsonObject) -> tuple[str, ...]:
             named = context.get(key) if isinstance(context, dict) else None
             found += [str(scope) for scope in named] if isinstance(named, list) else []
     return tuple(dict.fromkeys(found))
+
+
+def _ids(items: Sequence[Any]) -> list[Any]:
+    return [item.get("id") for item in items if isinstance(item, dict)]
 
 
 def next_after(data: JsonObject) -> str:

@@ -21,11 +21,13 @@ from resources.record_checks import (
     INVALID_MONEY,
     INVALID_NUMBER,
     INVALID_SHAPE,
+    LARGEST_INT,
     MISSING_FIELD,
     MISSING_ID,
     Flaw,
     currency,
     decimal_text,
+    is_integer,
     moment,
     text_id,
 )
@@ -277,6 +279,9 @@ def check_pipeline(item: JsonObject) -> Record:
     if not isinstance(stages, list) or not all(isinstance(stage, dict) and stage.get("id") for stage in stages):
         raise Flaw(INVALID_SHAPE, "the pipeline has no stages")
     for stage in stages:
+        place = stage.get("displayOrder")
+        if place is not None and not is_integer(place, LARGEST_INT):
+            raise Flaw(INVALID_SHAPE, f"displayOrder of a stage is {place!r:.80}, not a place in a list")
         metadata = stage.get("metadata")
         if not isinstance(metadata, dict):
             continue

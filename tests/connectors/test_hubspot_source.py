@@ -3,6 +3,7 @@ through the loader."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -227,6 +228,21 @@ def test_a_search_goes_on_beyond_ten_thousand_by_id() -> None:
     assert searches[0]["filterGroups"][0]["filters"][0] == {
         "propertyName": "hs_lastmodifieddate", "operator": "GTE", "value": str(int(since.timestamp()) * 1000),
     }  # fmt: skip
+
+
+def test_a_list_that_gives_the_same_page_under_ever_new_cursors_ends() -> None:
+    account, pages = Account(), itertools.count(1)
+
+    def owners(asked: Asked) -> Said:
+        if "/owners/" not in asked.path:
+            return account(asked)
+        page = {"results": [{"id": "7", "email": "lee@example.com", "archived": False}]}
+        return said({**page, "paging": {"next": {"after": str(next(pages))}}})
+
+    with source_for(owners) as (source, vendor):
+        with pytest.raises(TransientFailure, match="the page before again"):
+            read(source, "owners")
+        assert len(vendor.asked) < 40
 
 
 def test_contacts_are_filtered_by_their_own_property(world: World) -> None:

@@ -28,7 +28,7 @@ from tests.warehouse.dbt_warehouse import DbtWarehouse
 
 Path_ = tuple[str | int, ...]
 VENDORS = [
-    "github", "amazon",
+    "github", "amazon", "hubspot", "app",
     *(pytest.param(vendor, marks=pytest.mark.slow) for vendor in ("shopify", "netsuite", "slack")),
 ]  # fmt: skip
 
@@ -86,7 +86,7 @@ def test_what_lands_is_read(vendor: str, sandbox: Sandbox, warehouse_of_all: Dbt
         # The one that says most: what it has, the others have too.
         longest = f"select id from raw_{vendor}.{stream.name} order by length(payload::text) desc, id limit 1"
         connection.execute(f"delete from raw_{vendor}.{stream.name} where id not in ({longest})".encode())
-    warehouse._invoke("run", "--full-refresh", "--select", f"path:models/staging/{vendor}")
+    warehouse._invoke("run", "--full-refresh", "--select", f"+path:models/staging/{vendor}")
     compiled = Path(warehouse.scratch, "target", "compiled").rglob(f"models/staging/{vendor}/*.sql")
     models = {file.stem: file.read_text(encoding="utf-8") for file in compiled}
     assert models
