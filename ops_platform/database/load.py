@@ -214,6 +214,8 @@ class StagedLoad:
             ).format(target=self._target),
             {"now": now, "sync": self.sync_id},
         )
+        # Autovacuum would come to it minutes later, and what reads it comes now.
+        self.connection.execute(sql.SQL("analyze {target} (id, updated_at)").format(target=self._target))
         return MergeCounts(distinct=done.rowcount, inserted=done.rowcount)
 
     def _take_out_poison(self) -> list[Rejected]:
