@@ -173,7 +173,7 @@ VARIANTS = [
 BY_DEFAULT = ("an unknown currency", "the year 9999")
 PART = (
     "net_sales", "orders", "units_sold", "refunds", "amounts_without_rate", "erp_revenue", "inventory_units",
-    "fct_orders", "fct_order_lines",
+    "lines_without_customer", "returned_lines", "fct_orders", "fct_order_lines",
 )  # fmt: skip
 
 
