@@ -115,6 +115,7 @@ def enqueue(
     if thread_of is not None:
         _check_parent(conn, thread_of, channel_key)
     moment = wall_clock()
+    # The id is of the key, too: of two at once the loser may meet either index first, so neither is named.
     created = _one(
         conn,
         f"""insert into ops.outbox (id, dedupe_key, kind, period_start, period_end, channel_key, channel,
@@ -122,7 +123,7 @@ def enqueue(
             values ((select md5(id::text || %(key)s)::uuid from ops.installation), %(key)s,
                 %(kind)s, %(start)s, %(end)s, %(channel_key)s, %(channel)s, %(payload)s,
                 %(digest)s, %(document)s, %(thread)s, 'pending', %(now)s, %(now)s, %(quiet)s)
-            on conflict (dedupe_key) do nothing returning {_COLUMNS}""",
+            on conflict do nothing returning {_COLUMNS}""",
         {
             "key": key,
             "kind": kind,
