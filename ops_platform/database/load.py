@@ -321,19 +321,33 @@ class StagedLoad:
         `parent_key` is the payload's key of the parent. Finds its rows by an index made on first use."""
         from psycopg import sql
 
-        key = sql.Literal(parent_key)
-        self.connection.execute(
-            sql.SQL("create index if not exists {index} on {target} ((payload ->> {key}))").format(
-                index=sql.Identifier(f"{self._stream}_by_parent"), target=self._target, key=key
+        key, index = sql.Literal(parent_key), f"{self._stream}_by_parent"
+        made = self.connection.execute(
+            "select exists (select 1 from pg_indexes where schemaname = %s and indexname = %s)",
+            (f"raw_{self._vendor}", index),
+        ).fetchone()
+        if made is None or not made[0]:
+            self.connection.execute(
+                sql.SQL("create index if not exists {index} on {target} ((payload ->> {key}))").format(
+                    index=sql.Identifier(index), target=self._target, key=key
+                )
             )
-        )
+            # How many rows a parent has is told by nothing else, and decides between the index and the whole table.
+            self.connection.execute(sql.SQL("analyze {target}").format(target=self._target))
         done = self.connection.execute(
             sql.SQL(
-                "update {target} as landed set deleted_at = %(now)s, last_seen_at = %(now)s, sync_id = %(sync)s"
-                " where deleted_at is null and (payload ->> {key}) in ("
-                "   select payload::jsonb ->> {key} from pg_temp.incoming union select unnest(%(gone)s::text[]))"
-                " and ((payload ->> {key}) = any(%(gone)s)"
-                "      or not exists (select 1 from pg_temp.incoming where incoming.id = landed.id))"
+                # Joins, not "in" and "not exists": beside an "or" those look through what was staged once for every
+                # row there is, 22 seconds for 3,000 of 250,000.
+                "with parents as materialized ("
+                "   select payload::jsonb ->> {key} as parent from pg_temp.incoming"
+                "   union select unnest(%(gone)s::text[])"
+                " ), listed as (select distinct id from pg_temp.incoming),"
+                " orphans as ("
+                "   select landed.id from parents join {target} as landed on landed.payload ->> {key} = parents.parent"
+                "   left join listed on listed.id = landed.id"
+                "   where landed.deleted_at is null and (listed.id is null or parents.parent = any(%(gone)s)))"
+                " update {target} as landed set deleted_at = %(now)s, last_seen_at = %(now)s, sync_id = %(sync)s"
+                " from orphans where landed.id = orphans.id"
             ).format(target=self._target, key=key),
             {"now": now, "sync": self.sync_id, "gone": list(gone_parents)},
         )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -321,6 +322,24 @@ def test_lines_that_a_reread_or_deleted_document_no_longer_has_are_gone(warehous
         ("l4",),
         ("l5",),
     ]
+
+
+def test_looking_for_lines_that_are_gone_costs_what_was_read(warehouse: Connect) -> None:
+    """Four thousand documents read again of ten thousand: comparing each line there is with each that came would take
+    many times what the statement is given here."""
+    every = [line(number, f"d{number // 4}") for number in range(40_000)]
+    run(warehouse, LinesVendor([Page(every, cursor="2026-11-19T12:00:00+00:00")], set()))
+    kept = [each for number, each in enumerate(every[:16_000]) if number % 4]
+
+    @contextmanager
+    def in_time() -> Iterator[psycopg.Connection[Any]]:
+        with warehouse() as connection:
+            connection.autocommit = True
+            connection.execute("set statement_timeout = '5s'")
+            yield connection
+
+    assert run(in_time, LinesVendor([Page(kept, cursor="2026-11-19T13:00:00+00:00")], {"d9000"})).deleted == 4_004
+    assert rows(warehouse, "select count(*) from raw_acme.orders where deleted_at is null") == [(35_996,)]
 
 
 def test_a_vendor_that_does_not_answer_is_written_off_after_two_streams(warehouse: Connect) -> None:
