@@ -10,6 +10,7 @@ again, fails instead of passing for whole.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -41,15 +42,15 @@ class Refused(PermanentFailure):
 
 
 class KlaviyoClient:
-    """An account behind `http`, asked with a private key in one revision of the API. Opens nothing until first used;
-    `requests` counts what was sent, retries too."""
+    """An account behind `http`, asked with a private key in one revision of the API. Opens nothing until first
+    used."""
 
     def __init__(self, http: HttpClient, key: SecretStr, revision: str) -> None:
         self.http = http
         self._key = key
         self.revision = revision
         self.pace = Pace(http.clock, lambda seconds: http.sleep(seconds))
-        self.requests = 0
+        self._own = threading.local()
         http.keep_secret(key.get_secret_value())
 
     def listing(
@@ -134,6 +135,11 @@ class KlaviyoClient:
         """The document of one object."""
         return self._send("GET", endpoint, path, accept=lambda _: None)
 
+    @property
+    def requests(self) -> int:
+        """How many the calling thread sent, retries too."""
+        return getattr(self._own, "requests", 0)
+
     def close(self) -> None:
         self.http.close()
 
@@ -153,7 +159,7 @@ class KlaviyoClient:
     ) -> JsonObject:
         def headers() -> dict[str, str]:
             self.pace.wait(endpoint)
-            self.requests += 1
+            self._own.requests = self.requests + 1
             sent = {
                 "Authorization": f"Klaviyo-API-Key {self._key.get_secret_value()}",
                 "revision": self.revision,

@@ -9,6 +9,7 @@ minute (steady); all private keys of the account share them. The two report endp
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,8 @@ class Pace:
     """When each endpoint may be asked next, and how many calls of a day's quota are left to us.
 
     `clock` is in seconds and only ever grows; `sleep` waits. A process knows its own calls alone: what other keys
-    spend shows in Klaviyo's headers and refusals, which are obeyed as well."""
+    spend shows in Klaviyo's headers and refusals, which are obeyed as well. Streams that are read side by side, each
+    in a thread, share it: each has a place of its own in the windows."""
 
     def __init__(self, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self._clock = clock
@@ -66,22 +68,24 @@ class Pace:
         self._sent: dict[str, deque[float]] = {}
         self._today: dict[str, deque[float]] = {}
         self._not_before: dict[str, float] = {}
+        self._turn = threading.Lock()
         self.enabled = True
 
     def wait(self, endpoint: Endpoint) -> None:
         """Wait until the endpoint may be asked, and count the call. Raises `QuotaSpent` when our share is used up."""
-        now = self._clock()
-        if endpoint.daily is not None:
-            self._count_day(endpoint, now)
-        if not self.enabled:
-            return
-        sent = self._sent.setdefault(endpoint.name, deque(maxlen=endpoint.steady))
-        at = max(now, self._not_before.get(endpoint.name, now))
-        if len(sent) >= endpoint.burst:
-            at = max(at, sent[-endpoint.burst] + 1.0)
-        if len(sent) == endpoint.steady:
-            at = max(at, sent[0] + 60.0)
-        sent.append(at)
+        with self._turn:
+            now = self._clock()
+            if endpoint.daily is not None:
+                self._count_day(endpoint, now)
+            if not self.enabled:
+                return
+            sent = self._sent.setdefault(endpoint.name, deque(maxlen=endpoint.steady))
+            at = max(now, self._not_before.get(endpoint.name, now))
+            if len(sent) >= endpoint.burst:
+                at = max(at, sent[-endpoint.burst] + 1.0)
+            if len(sent) == endpoint.steady:
+                at = max(at, sent[0] + 60.0)
+            sent.append(at)
         if at > now:
             self._sleep(at - now)
 

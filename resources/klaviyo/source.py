@@ -83,6 +83,8 @@ class KlaviyoSource:
     vendor = VENDOR
     # Totals and reports have no deletions of their own: what is not asked for again stays.
     unswept = frozenset({"metric_aggregates", "campaign_values", "flow_values"})
+    # Each waits for windows of its own: three aggregates a second, two reports a minute.
+    side_by_side = frozenset({"events", "metric_aggregates", "campaign_values", "flow_values"})
 
     def __init__(self, client: KlaviyoClient, *, order_integration: str = ORDER_INTEGRATION) -> None:
         self.client = client
