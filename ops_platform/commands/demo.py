@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ ALSO_MADE = {"narrative_daily": "the day in review", "board_pack": "board pack: 
 SEED = 7
 # What the steps after the warehouse's build import: four seconds, in which this process would wait for dbt anyway. A
 # scheduled run leaves it: on a small server dbt's memory and theirs are not to be needed at once.
-AFTER_THE_BUILD = ("ruptures", "anthropic")
+AFTER_THE_BUILD = ("ruptures", "anthropic", "pandas", "pptx", "xlsxwriter")
 SANDBOX_START_SECONDS = 120
 VENDOR_PREFIXES = ("SHOPIFY_", "NETSUITE_", "SLACK_", "ANTHROPIC_", "HUBSPOT_", "AIRTABLE_", "KLAVIYO_", "GITHUB_",
                     "AMAZON_", "APP_DATABASE_", "SMTP_")  # fmt: skip
@@ -194,7 +194,7 @@ def demo(orders: Path | None, *, pulse_only: bool = False, as_json: bool) -> int
                 prepare()
                 _refuse_a_real_warehouse()
             before = len(_posts(url))
-            with steps.step("job ops_pulse: sync → dbt → evidence → pulse → Slack"):
+            with steps.step("job ops_pulse: sync → dbt → evidence → pulse → Slack"), _dbt_ahead():
                 outcome = run_job("ops_pulse", definitions=definitions.result())
             failures = outcome.failures
             for name in () if pulse_only else ALSO_MADE:
@@ -222,6 +222,17 @@ def _definitions() -> Definitions:
     from ops_platform.build import build_definitions
 
     return build_definitions()
+
+
+def _dbt_ahead() -> AbstractContextManager[None]:
+    """dbt made ready beside the first sync, which it would otherwise be after; where something was built before, there
+    may be nothing to build."""
+    from ops_platform.database import connect
+    from ops_platform.warehouse.dbt_ahead import made_ready
+
+    with connect() as connection:
+        row = connection.execute("select exists (select 1 from ops.warehouse_builds)").fetchone()
+    return nullcontext() if row is None or row[0] else made_ready()
 
 
 def _importing_ahead(steps: Steps, ahead: ThreadPoolExecutor) -> Callable[[str], None]:

@@ -366,15 +366,20 @@ def _set(values: Mapping[str, str | None]) -> None:
 def main() -> None:
     """Run dbt with the process's own arguments and end with its exit code. What was read, hundreds of thousands of
     objects, is left to the kernel: letting go of them one by one would take as long as reading them."""
-    code = work(sys.argv[1:])
+    from ops_platform.warehouse.dbt_ahead import handed_over
+
+    code = handed_over(sys.argv[1:])
+    if code is None:
+        code = work(sys.argv[1:])
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def work(words: list[str]) -> int:
-    """Run dbt with the arguments `words`; its exit code."""
+def work(words: list[str], read: Manifest | None = None) -> int:
+    """Run dbt with the arguments `words`; its exit code. `read` is the project as `read_project` gives it, where that
+    was done already; it is used up."""
     from ops_platform.failures import ConfigurationError
 
     manifest = None
@@ -382,7 +387,7 @@ def work(words: list[str]) -> int:
         word.partition("=")[0] in _READ_OTHERWISE for word in words
     ):
         try:
-            manifest = read_project()
+            manifest = read or read_project()
         except ConfigurationError as error:
             print(error, file=sys.stderr)
             return 2

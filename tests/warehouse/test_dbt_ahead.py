@@ -1,0 +1,155 @@
+"""dbt that waits, ready, for who asks: it works as the one that asks, and ends with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ops_platform.settings import PROJECT_ROOT
+from ops_platform.warehouse.dbt import dbt_process, no_server, prepare_manifest
+from ops_platform.warehouse.dbt_ahead import AHEAD, made_ready
+
+# A process that is ready for what its arguments are Python for, or for nothing.
+READY = """
+import os, socket, sys
+from ops_platform.warehouse.dbt_ahead import serve
+
+def work(words):
+    exec(words[0])
+    return int(words[1])
+
+serve(socket.socket(fileno=int(sys.argv[1])), os.getppid(), lambda: work if sys.argv[2] == "fits" else None)
+"""
+ASKS = """
+import sys
+from ops_platform.warehouse.dbt_ahead import handed_over
+code = handed_over(sys.argv[1:])
+if code is None:
+    print("by itself")
+sys.exit(9 if code is None else code)
+"""
+
+
+@contextmanager
+def ready(folder: Path, fits: str = "fits") -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    path = str(folder / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(1)
+        process = subprocess.Popen(
+            [sys.executable, "-c", READY, str(listener.fileno()), fits], pass_fds=[listener.fileno()],
+            cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        yield process, path
+    finally:
+        process.kill()
+        process.wait()
+
+
+def asking(path: str, code: str, exit_code: int = 0, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", ASKS, code, str(exit_code)], cwd=PROJECT_ROOT, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, AHEAD: path, **environment},
+    )  # fmt: skip
+
+
+def test_it_works_as_the_one_that_asks(tmp_path: Path) -> None:
+    told = "print(os.getcwd(), os.environ['ASKED'], os.environ.get('OPS_DBT_AHEAD')); print('wrong', file=sys.stderr)"
+    with ready(tmp_path) as (process, path):
+        asks = asking(path, told, 3, ASKED="by me")
+        out, err = asks.communicate(timeout=30)
+        assert (out, err, asks.returncode) == (f"{PROJECT_ROOT} by me None\n", "wrong\n", 3)
+        assert process.wait(timeout=30) == 0
+        # It works once: who asks after it does it itself.
+        late = asking(path, told)
+        assert (late.communicate(timeout=30)[0], late.returncode) == ("by itself\n", 9)
+
+
+def test_what_does_not_fit_any_more_is_not_used(tmp_path: Path) -> None:
+    with ready(tmp_path, "stale") as (_, path):
+        asks = asking(path, "print('stale')")
+        assert (asks.communicate(timeout=30)[0], asks.returncode) == ("by itself\n", 9)
+
+
+def test_one_that_died_while_it_was_made_ready_is_done_without(tmp_path: Path) -> None:
+    with ready(tmp_path) as (process, path):
+        os.kill(process.pid, signal.SIGSTOP)
+        asks = asking(path, "print('ready')")
+        time.sleep(0.3)
+        process.kill()
+        assert (asks.communicate(timeout=30)[0], asks.returncode) == ("by itself\n", 9)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
+def test_the_work_ends_with_who_asked(tmp_path: Path, how: signal.Signals) -> None:
+    with ready(tmp_path) as (process, path):
+        asks = asking(path, "import time; print('begun', flush=True); time.sleep(60)")
+        assert asks.stdout is not None and asks.stdout.readline() == "begun\n"
+        asks.send_signal(how)
+        assert process.wait(timeout=10) != 0
+        asks.communicate(timeout=10)
+        assert asks.returncode != 0
+
+
+def test_a_worker_that_is_killed_is_a_failure_and_not_done_again(tmp_path: Path) -> None:
+    with ready(tmp_path) as (process, path):
+        asks = asking(path, "import time; print('begun', flush=True); time.sleep(60)")
+        assert asks.stdout is not None and asks.stdout.readline() == "begun\n"
+        process.kill()
+        assert (asks.communicate(timeout=10)[0], asks.returncode) == ("", 1)
+
+
+def test_it_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-c", "import time\nfrom ops_platform.warehouse.dbt_ahead import made_ready\n"
+         "with made_ready():\n    print('ready', flush=True)\n    time.sleep(60)"],
+        cwd=PROJECT_ROOT, text=True, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert started.stdout is not None and started.stdout.readline() == "ready\n"
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+    assert len(children) == 1
+    started.kill()
+    started.wait()
+    deadline = time.monotonic() + 60
+    while _lives(int(children[0])):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_dbt_itself_is_read_ahead_for_the_project_as_it_stands() -> None:
+    """The answer of a dbt that was ready is that of one that was not."""
+    prepare_manifest()
+    command = [dbt_process(), "--quiet", "ls", "--resource-type", "seed", "--output", "name",
+               "--project-dir", str(PROJECT_ROOT / "dbt_project")]  # fmt: skip
+
+    def ask() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=PROJECT_ROOT, env={**os.environ, **no_server()}, text=True, capture_output=True, check=False
+        )
+
+    with made_ready():
+        path = os.environ[AHEAD]
+        ahead = ask()
+        # Its socket took one connection and is gone with it.
+        with socket.socket(socket.AF_UNIX) as again, pytest.raises(ConnectionRefusedError):
+            again.connect(path)
+    assert AHEAD not in os.environ
+    assert (ahead.returncode, ahead.stdout) == (0, ask().stdout)
+    assert ahead.stdout.strip()
