@@ -4,8 +4,7 @@ Belongs here: the one setting. Does not belong here: what streams.
 
 Records are trees of new objects, many thousand a second and without a cycle among them; by default Python would
 walk over them again and again, a quarter of the processor time of a load. What they leave is freed at once by its
-reference count, as always; what a request leaves is a cycle, with its body in it, and goes at the end of its page
-(`collect_young`), when little else is there to be walked over.
+reference count, as always, and so is what a request leaves (`resources/http.py`).
 """
 
 from __future__ import annotations
@@ -21,11 +20,6 @@ RARELY = 50_000
 _lock = threading.Lock()
 _streaming = 0
 _usual = gc.get_threshold()
-
-
-def collect_young() -> None:
-    """Free the cycles that were made since the last look; for the moment between two pages."""
-    gc.collect(0)
 
 
 @contextmanager

@@ -75,6 +75,8 @@ _LARGE_INTEGER = re.compile(rb"(?:[\[:,\s]|^)-?\d{19,}(?=[\],}\s]|$)")
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _LARGEST_EXPONENT = 400
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# The only way by which one gets into a text: as UTF-8 it is none.
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def may_hold_large_integer(body: bytes) -> bool:
@@ -104,7 +106,7 @@ def parse_json(body: bytes, *, exact_decimals: bool = False, checked: bool = Fal
         parse_float=_exact_decimal if exact_decimals else _finite_float,
         parse_constant=_refuse_constant,
     )
-    return _without_lone_surrogates(data)
+    return _without_lone_surrogates(data) if _SURROGATE_ESCAPE.search(body) else data
 
 
 def _exact_integer(digits: str) -> int | str:
@@ -331,7 +333,9 @@ class HttpClient:
                     if self.clock() > deadline:
                         raise TransientFailure(f"{self.vendor}: the answer came too slowly to be read to its end")
                     chunks.append(chunk)
-                return response.status_code, response.headers, b"".join(chunks) if len(chunks) != 1 else chunks[0]
+            # An answer and its stream hold each other: they would wait, with the request, for the garbage collector.
+            del response.stream
+            return response.status_code, response.headers, b"".join(chunks) if len(chunks) != 1 else chunks[0]
         except OpsError:
             raise
         except (httpx.HTTPError, httpx.StreamError) as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
-from ops_platform.garbage import collect_young, rarely_collecting
+from ops_platform.garbage import rarely_collecting
 from ops_platform.ingestion import quarantine, receipts, schema_drift
 from ops_platform.ingestion.contract import UnderWay, VendorSource
 
@@ -56,7 +56,6 @@ def land_days(sync: UnderWay, days: Sequence[date]) -> None:
                 shape.see(page.records)
                 shape.raise_if_paused()
                 del page, refused
-                collect_young()
         load.finish_staging()
         failpoint("sync.reread_staged")
         with connection.transaction():

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ops_platform.database.load import StagedLoad
 from ops_platform.failpoints import failpoint
 from ops_platform.failures import OpsError, TransientFailure
-from ops_platform.garbage import collect_young, rarely_collecting
+from ops_platform.garbage import rarely_collecting
 from ops_platform.ingestion import quarantine, receipts, schema_drift
 from ops_platform.ingestion.contract import Page, Stream, SyncResult, UnderWay, VendorSource
 from ops_platform.ingestion.lanes import in_lanes
@@ -127,7 +127,6 @@ def _land(sync: UnderWay, allow_shrink: bool, pace: Pace) -> None:
             pace.page(result)
             # What was staged is not to stand in memory beside the page that is read next.
             del page, refused
-            collect_young()
         shape.finish(whole=stream.full_refresh or result.cursor_before is None)
         shape.raise_if_paused()
         load.finish_staging()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import json
@@ -46,6 +47,28 @@ def test_what_may_pass_is_tried_again(first: Said, told: str) -> None:
         client_of(vendor, StillClock(), retry=RetryPolicy(tries=3)).call("GET", "/x")
     assert "gave up after 3 tries" in str(failure.value)
     assert len(vendor.asked) == 3
+
+
+def test_an_answer_leaves_nothing_for_the_garbage_collector() -> None:
+    """Nothing looks for cycles while a load runs: what a request leaves must go with it."""
+    with fake_vendor(in_turn(said({"rows": list(range(100))}))) as vendor:
+        client = client_of(vendor, StillClock())
+        client.call("GET", "/x")  # what the first one makes ready stays
+        gc.collect()
+        before = gc.get_debug()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            assert client.call("GET", "/x").data == {"rows": list(range(100))}
+            gc.collect()
+            left = [
+                type(each).__qualname__
+                for each in gc.garbage
+                if type(each).__module__.startswith(("httpx", "httpcore"))
+            ]
+        finally:
+            gc.set_debug(before)
+            gc.garbage.clear()
+    assert left == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422, 501])
