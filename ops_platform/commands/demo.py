@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -178,7 +178,7 @@ def demo(orders: Path | None, *, pulse_only: bool = False, as_json: bool) -> int
     enter(scenario)
     # The company is made up in a process of its own, which takes some seconds: meanwhile the database starts here and
     # what Dagster runs is put together. Neither asks for a setting of the sandbox's.
-    with ThreadPoolExecutor(2, "ahead") as ahead, progress.listening(_importing_ahead(steps, ahead)):
+    with ThreadPoolExecutor(2, "ahead") as ahead, ExitStack() as held, progress.listening(steps.detail):
         with steps.step("sandbox: the vendors' side on loopback"):
             started = ahead.submit(_start_database, scenario.home)
             definitions = ahead.submit(_definitions)
@@ -194,7 +194,11 @@ def demo(orders: Path | None, *, pulse_only: bool = False, as_json: bool) -> int
                 prepare()
                 _refuse_a_real_warehouse()
             before = len(_posts(url))
-            with steps.step("job ops_pulse: sync → dbt → evidence → pulse → Slack"), _dbt_ahead():
+            making_ready = _making_ready(steps, ahead, held, first_build=not _built_before())
+            with (
+                steps.step("job ops_pulse: sync → dbt → evidence → pulse → Slack"),
+                progress.listening(making_ready),
+            ):
                 outcome = run_job("ops_pulse", definitions=definitions.result())
             failures = outcome.failures
             for name in () if pulse_only else ALSO_MADE:
@@ -221,30 +225,43 @@ def _definitions() -> Definitions:
     warnings.filterwarnings("ignore", module="dagster.*")
     from ops_platform.build import build_definitions
 
-    return build_definitions()
+    definitions = build_definitions()
+    # What a run stores its events with: a second and a half, while the database is prepared.
+    importlib.import_module("ops_platform.instance.events")
+    importlib.import_module("ops_platform.instance.pool")
+    return definitions
 
 
-def _dbt_ahead() -> AbstractContextManager[None]:
-    """dbt made ready beside the first sync, which it would otherwise be after; where something was built before, there
-    may be nothing to build."""
+def _built_before() -> bool:
+    """Whether there was a build already: then there may be nothing to build."""
     from ops_platform.database import connect
-    from ops_platform.warehouse.dbt_ahead import made_ready
 
     with connect() as connection:
         row = connection.execute("select exists (select 1 from ops.warehouse_builds)").fetchone()
-    return nullcontext() if row is None or row[0] else made_ready()
+    return row is not None and bool(row[0])
 
 
-def _importing_ahead(steps: Steps, ahead: ThreadPoolExecutor) -> Callable[[str], None]:
-    """Shows what is reported; and when dbt begins, has imported what is needed after it."""
+def _making_ready(
+    steps: Steps, ahead: ThreadPoolExecutor, held: ExitStack, *, first_build: bool
+) -> Callable[[str], None]:
+    """Shows what is reported, and has what comes next made ready beside it: dbt while vendors are read, where something
+    is to be built for certain, and while dbt works, what is needed after it. What waits for its use ends with
+    `held`."""
+    dbt_is_coming = first_build
 
     def hear(message: str) -> None:
+        nonlocal dbt_is_coming
         from assets.warehouse import BUILDING  # loaded by who reports
 
         steps.detail(message)
         if message == BUILDING:
             for name in AFTER_THE_BUILD:
                 ahead.submit(importlib.import_module, name)
+        elif dbt_is_coming:  # the first that a sync reports
+            from ops_platform.warehouse.dbt_ahead import made_ready
+
+            dbt_is_coming = False
+            held.enter_context(made_ready())
 
     return hear
 

@@ -64,8 +64,9 @@ class NetSuiteSource:
     periods again at every sync: reposting changes them without a new date of modification."""
 
     vendor = VENDOR
-    # The two long ones: a page is asked for when the one before has been read, so each alone waits most of its time.
-    side_by_side = frozenset({"transactions", "transaction_lines"})
+    # A page is asked for when the one before has been read, so each alone waits most of its time; how many ask at once
+    # is the account's to say (`client.py`).
+    side_by_side = frozenset(TABLES)
     # Lines are always read with all lines of their transaction, so a line of a transaction that was read and
     # that did not come along is gone. The value names the payload key of the parent.
     parent_keys: ClassVar[dict[str, str]] = {
