@@ -7,6 +7,7 @@ A model that could not be built keeps the table its last good build left; it is 
 failing checks, so that what reads it still runs and says since when the numbers are unknown.
 """
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Set
 from contextlib import AbstractContextManager
@@ -34,8 +35,10 @@ from resources.postgres import WarehouseResource
 
 _LAYERS = ("staging", "intermediate", "marts", "metrics")
 BUILD_WAIT_SECONDS = 900
-# What is reported when dbt begins: until it ends, this process only listens to it.
+# What is reported when dbt begins, and when it is at the last of its models, of which each waits for the one before.
 BUILDING = "warehouse: building and testing models"
+AT_THE_LAST = "warehouse: bringing the metrics together"
+_LAST_SHARE = 0.05
 
 
 class WarehouseTranslator(DagsterDbtTranslator):
@@ -162,9 +165,13 @@ def _build_alone(context: AssetExecutionContext, dbt: DbtCliResource, warehouse:
     del os.environ[LEAVES_NO_SQL]
     emitted: set[AssetKey] = set()
     try:
+        to_come = len(context.selected_asset_keys) * (1 - _LAST_SHARE)
         for event in invocation.stream():
             if (made := _key_of(context, event)) is not None:
                 emitted.add(made)
+                if len(emitted) >= to_come:
+                    progress.report(AT_THE_LAST)
+                    to_come = math.inf
             yield event
         passed = invocation.is_successful()
         with warehouse.connect() as connection:

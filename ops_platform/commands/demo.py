@@ -39,8 +39,8 @@ COMPANY_CLOCK = "2026-11-20T06:00:00-05:00"
 # After the pulse, on the same figures: the day in review, and the pack of the month that ended, put up for review.
 ALSO_MADE = {"narrative_daily": "the day in review", "board_pack": "board pack: slides, PDF, workbook → review"}
 SEED = 7
-# What the steps after the warehouse's build import: four seconds, in which this process would wait for dbt anyway. A
-# scheduled run leaves it: on a small server dbt's memory and theirs are not to be needed at once.
+# What the steps after the warehouse's build import: four seconds, in which a processor would be idle. A scheduled run
+# leaves it: on a small server dbt's memory and theirs are not to be needed at once.
 AFTER_THE_BUILD = ("ruptures", "anthropic", "pandas", "pptx", "xlsxwriter")
 SANDBOX_START_SECONDS = 120
 VENDOR_PREFIXES = ("SHOPIFY_", "NETSUITE_", "SLACK_", "ANTHROPIC_", "HUBSPOT_", "AIRTABLE_", "KLAVIYO_", "GITHUB_",
@@ -245,16 +245,16 @@ def _making_ready(
     steps: Steps, ahead: ThreadPoolExecutor, held: ExitStack, *, first_build: bool
 ) -> Callable[[str], None]:
     """Shows what is reported, and has what comes next made ready beside it: dbt while vendors are read, where something
-    is to be built for certain, and while dbt works, what is needed after it. What waits for its use ends with
-    `held`."""
+    is to be built for certain, and what is needed after the build while one processor is enough for its last models.
+    What waits for its use ends with `held`."""
     dbt_is_coming = first_build
 
     def hear(message: str) -> None:
         nonlocal dbt_is_coming
-        from assets.warehouse import BUILDING  # loaded by who reports
+        from assets.warehouse import AT_THE_LAST  # loaded by who reports
 
         steps.detail(message)
-        if message == BUILDING:
+        if message == AT_THE_LAST:
             for name in AFTER_THE_BUILD:
                 ahead.submit(importlib.import_module, name)
         elif dbt_is_coming:  # the first that a sync reports

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -331,12 +330,11 @@ def test_looking_for_lines_that_are_gone_costs_what_was_read(warehouse: Connect)
     run(warehouse, LinesVendor([Page(every, cursor="2026-11-19T12:00:00+00:00")], set()))
     kept = [each for number, each in enumerate(every[:16_000]) if number % 4]
 
-    @contextmanager
-    def in_time() -> Iterator[psycopg.Connection[Any]]:
-        with warehouse() as connection:
-            connection.autocommit = True
-            connection.execute("set statement_timeout = '5s'")
-            yield connection
+    def in_time() -> psycopg.Connection[Any]:
+        connection = warehouse()
+        connection.autocommit = True
+        connection.execute("set statement_timeout = '5s'")
+        return connection
 
     assert run(in_time, LinesVendor([Page(kept, cursor="2026-11-19T13:00:00+00:00")], {"d9000"})).deleted == 4_004
     assert rows(warehouse, "select count(*) from raw_acme.orders where deleted_at is null") == [(35_996,)]

@@ -107,3 +107,6 @@ select
     end as denominator,
     dated.observed_rows
 from dated
+-- Three indexes are built of these rows, here and in what is made of them: in their order each is built in half the
+-- time.
+order by dated.metric_id, dated.dimension, dated.dimension_value, dated.date
