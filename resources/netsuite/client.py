@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 TOKEN_PATH = "/services/rest/auth/oauth2/v1/token"  # noqa: S105
 QUERY_PATH = "/services/rest/query/v1/suiteql"
 PAGE_ROWS = 1_000
-# The vendor shares one small allowance of concurrent requests among all integrations of an account.
-CONCURRENT_REQUESTS = 4
+# The vendor shares one small allowance of concurrent requests, five at the least, among all integrations of an account.
+CONCURRENT_REQUESTS = 3
 ASSERTION_SECONDS = 300
 TOKEN_MARGIN_SECONDS = 120.0
 QUERY_RETRY = RetryPolicy(tries=8, budget_seconds=900.0, first_wait=1.0, longest_wait=60.0)
