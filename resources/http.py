@@ -37,6 +37,8 @@ from resources.retry import repeat as retrying
 if TYPE_CHECKING:
     import httpx
 
+    from resources.http_deadline import Deadline
+
 USER_AGENT = "ops-platform/0.1 (+operations reporting; python-httpx)"
 MEGABYTE = 1024 * 1024
 # 430 is Shopify's "security rejection, slow down"; 520-530 are the answers of proxies in front of vendors.
@@ -188,7 +190,7 @@ class HttpClient:
         self.clock = clock
         self._draw = draw
         self._secrets: list[str] = []
-        self._opened: httpx.Client | None = None
+        self._opened: tuple[httpx.Client, Deadline] | None = None
         self._opening = threading.Lock()  # streams read side by side share a client
 
     def keep_secret(self, value: str) -> None:
@@ -203,7 +205,7 @@ class HttpClient:
 
     def close(self) -> None:
         if self._opened is not None:
-            self._opened.close()
+            self._opened[0].close()
             self._opened = None
 
     def call(
@@ -259,16 +261,18 @@ class HttpClient:
 
     # -- one try --------------------------------------------------------------------------------------------
 
-    def _client(self) -> httpx.Client:
+    def _client(self) -> tuple[httpx.Client, Deadline]:
         with self._opening:
             return self._opened or self._open()
 
-    def _open(self) -> httpx.Client:
+    def _open(self) -> tuple[httpx.Client, Deadline]:
         httpx = import_httpx()
+        from resources.http_deadline import Deadline
+
         # httpx logs every URL at INFO; a signed download link is a credential.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         secure = self.base_url.startswith("https://")
-        self._opened = httpx.Client(
+        client = httpx.Client(
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             timeout=httpx.Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds)),
             follow_redirects=False,
@@ -276,6 +280,9 @@ class HttpClient:
             verify=secure,
             trust_env=secure,
         )
+        deadline = Deadline(self.clock)
+        deadline.bind(client)
+        self._opened = client, deadline
         return self._opened
 
     def _send(
@@ -313,11 +320,12 @@ class HttpClient:
         headers: Mapping[str, str],
     ) -> tuple[int, Mapping[str, str], bytes]:
         httpx = import_httpx()
-        deadline = self.clock() + 5 * self.timeout_seconds
         try:
-            with self._client().stream(
-                method, url, params=params, content=content, data=form, headers=headers
-            ) as response:
+            client, deadline = self._client()
+            with (
+                deadline.within(5 * self.timeout_seconds),
+                client.stream(method, url, params=params, content=content, data=form, headers=headers) as response,
+            ):
                 if "date" in response.headers:
                     vendor_clocks[self.vendor] = (response.headers["date"], time.time())
                 declared = response.headers.get("content-length", "")
@@ -330,8 +338,6 @@ class HttpClient:
                     size += len(chunk)
                     if size > self.largest_body:
                         raise self._too_large()
-                    if self.clock() > deadline:
-                        raise TransientFailure(f"{self.vendor}: the answer came too slowly to be read to its end")
                     chunks.append(chunk)
             # An answer and its stream hold each other: they would wait, with the request, for the garbage collector.
             del response.stream
@@ -354,6 +360,8 @@ class HttpClient:
         text = self.redact(str(error)) or type(error).__name__
         host = urlsplit(self.base_url).netloc
         if isinstance(error, httpx.TimeoutException):
+            if "too slowly" in text:
+                return TransientFailure(f"{self.vendor}: {text}")
             return TransientFailure(f"{self.vendor}: {host} did not answer in time ({type(error).__name__})")
         if "CERTIFICATE_VERIFY_FAILED" in text:
             return PermanentFailure(f"{self.vendor}: the certificate of {host} is not trusted: {text}")
@@ -401,9 +409,13 @@ class HttpClient:
         Sends none of the client's headers but the User-Agent. A cut is resumed with `Range` where the host
         honours it, else begun again. Raises `PermanentFailure` on 403, 404 and 410 (the link is spent)."""
         httpx = import_httpx()
+        from resources.http_deadline import Deadline
+
         secure = url.startswith("https://")
         timeout = httpx.Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds))
         with httpx.Client(timeout=timeout, verify=secure, trust_env=secure, follow_redirects=False) as client:
+            deadline = Deadline(self.clock)
+            deadline.bind(client)
 
             def attempt() -> int:
                 have = target.seek(0, 2)
@@ -413,7 +425,11 @@ class HttpClient:
                 if have:
                     headers["Range"] = f"bytes={have}-"
                 try:
-                    with client.stream("GET", url, headers=headers) as response:
+                    with (
+                        deadline.within(5 * self.timeout_seconds) as lift,
+                        client.stream("GET", url, headers=headers) as response,
+                    ):
+                        lift()  # a file may be long: only how fast it comes is bounded, below
                         self._accept_part(response, target, have)
                         size = begin = target.tell()
                         began = self.clock()
@@ -428,7 +444,8 @@ class HttpClient:
                                 )
                             target.write(chunk)
                 except (httpx.HTTPError, httpx.StreamError) as error:
-                    raise TransientFailure(f"{self.vendor}: the download broke off: {type(error).__name__}") from None
+                    why = str(error) if "too slowly" in str(error) else type(error).__name__
+                    raise TransientFailure(f"{self.vendor}: the download broke off: {why}") from None
                 if expected_size is not None and size < expected_size:
                     if response.headers.get("content-length") == str(size - have):
                         # Sent whole, and yet not the file: a page in its place. Nothing of it may be resumed from.

@@ -90,7 +90,7 @@ def exchanges(shared_world: World) -> list[httpx.Response]:
     """Every exchange of a full read, an incremental one, the sweeps, the tie-outs and the probe."""
     source = shared_world.github()
     recorded: list[httpx.Response] = []
-    client = source.client.http._client()
+    client = source.client.http._client()[0]
 
     def note(response: httpx.Response) -> None:
         response.read()

@@ -64,7 +64,7 @@ def exchanges(tmp_path_factory: pytest.TempPathFactory, told: list[tuple[str, Js
             response.read()
             recorded.append(response)
 
-        writer.client.http._client().event_hooks["response"].append(note)
+        writer.client.http._client()[0].event_hooks["response"].append(note)
         everything(world, writer)
         assert world.control("/github/webhook/drain") == {"left": 0}
         yield recorded

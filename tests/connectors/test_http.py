@@ -7,6 +7,11 @@ import gzip
 import io
 import json
 import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 
 import pytest
@@ -301,6 +306,45 @@ def test_a_spent_link_is_permanent_and_a_large_file_is_refused() -> None:
 
 
 # -- what drips ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def dripping(answer: bytes, seconds: float) -> Iterator[str]:
+    """A host that sends its answer a byte at a time, so that no read ever times out."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+
+        def serve() -> None:
+            while not over.is_set():
+                asked, _ = listener.accept()
+                with asked, suppress(OSError):
+                    for byte in answer:
+                        if over.wait(seconds):
+                            return
+                        asked.sendall(bytes([byte]))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            with suppress(OSError):
+                socket.create_connection(listener.getsockname()).close()
+            thread.join()
+
+
+@pytest.mark.parametrize("dripped", [b"HTTP/1.1 200 OK\r\nX-Much: " + b"x" * 10_000, b"H" * 10_000])
+def test_headers_that_drip_are_not_waited_for_without_end(dripped: bytes) -> None:
+    with dripping(dripped, seconds=0.02) as url:
+        client = HttpClient("acme", url, timeout_seconds=0.2, retry=RetryPolicy(tries=1))
+        began = time.monotonic()
+        with pytest.raises(TransientFailure, match="came too slowly"):
+            client.call("GET", "/x")
+        with pytest.raises(TransientFailure, match="came too slowly"):
+            client.download(url, io.BytesIO(), expected_size=None, largest=10)
+        assert time.monotonic() - began < 10
+        client.close()
 
 
 class HastyClock(StillClock):
