@@ -110,18 +110,20 @@ def test_a_worker_that_is_killed_is_a_failure_and_not_done_again(tmp_path: Path)
 
 
 def test_it_does_not_outlive_who_started_it(tmp_path: Path) -> None:
-    started = subprocess.Popen(
-        [sys.executable, "-c", "import time\nfrom ops_platform.warehouse.dbt_ahead import made_ready\n"
-         "with made_ready():\n    print('ready', flush=True)\n    time.sleep(60)"],
-        cwd=PROJECT_ROOT, text=True, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert started.stdout is not None and started.stdout.readline() == "ready\n"
-    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
-    assert len(children) == 1
-    started.kill()
-    started.wait()
-    deadline = time.monotonic() + 60
-    while _lives(int(children[0])):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen(1)
+        # Who starts it is gone before it looks for the first time, or soon after.
+        started = subprocess.run(
+            [sys.executable, "-c", "import os, subprocess, sys\n"
+             "code = sys.argv[1].replace('os.getppid()', str(os.getpid()))\n"
+             "print(subprocess.Popen([sys.executable, '-c', code, sys.argv[2], 'fits'], pass_fds=[int(sys.argv[2])],"
+             " stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)", READY, str(listener.fileno())],
+            pass_fds=[listener.fileno()], cwd=PROJECT_ROOT, text=True, capture_output=True, check=True,
+        )  # fmt: skip
+    waits = int(started.stdout)
+    deadline = time.monotonic() + 30
+    while _lives(waits):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -134,22 +136,29 @@ def _lives(pid: int) -> bool:
 
 
 def test_dbt_itself_is_read_ahead_for_the_project_as_it_stands() -> None:
-    """The answer of a dbt that was ready is that of one that was not."""
     prepare_manifest()
-    command = [dbt_process(), "--quiet", "ls", "--resource-type", "seed", "--output", "name",
-               "--project-dir", str(PROJECT_ROOT / "dbt_project")]  # fmt: skip
-
-    def ask() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=PROJECT_ROOT, env={**os.environ, **no_server()}, text=True, capture_output=True, check=False
-        )
-
+    project = PROJECT_ROOT / "dbt_project"
+    command = [
+        dbt_process(),
+        "--quiet",
+        "ls",
+        "--resource-type",
+        "seed",
+        "--output",
+        "name",
+        "--project-dir",
+        str(project),
+    ]
     with made_ready():
         path = os.environ[AHEAD]
-        ahead = ask()
+        told = subprocess.run(
+            command, cwd=PROJECT_ROOT, env={**os.environ, **no_server()}, text=True, capture_output=True, check=False
+        )
         # Its socket took one connection and is gone with it.
         with socket.socket(socket.AF_UNIX) as again, pytest.raises(ConnectionRefusedError):
             again.connect(path)
     assert AHEAD not in os.environ
-    assert (ahead.returncode, ahead.stdout) == (0, ask().stdout)
-    assert ahead.stdout.strip()
+    assert (told.returncode, sorted(told.stdout.split())) == (
+        0,
+        sorted(each.stem for each in project.glob("seeds/**/*.csv")),
+    )

@@ -25,7 +25,7 @@ from tests.database.fresh_database import dsn_of, fresh_database
 from tests.work_orders.office_simulation import LEASE_SECONDS, Simulation, Story
 from tests.work_orders.office_world import AT, World, sandbox_at, world_on
 
-SMALL = Story(issues=18, days=0.25, storms=1, storm_issues=8, kills=1, transient=0.08, broken=0.03)
+SMALL = Story(issues=10, days=0.25, storms=1, storm_issues=4, kills=1, transient=0.08, broken=0.03)
 LARGE = Story(issues=2000, days=30, storms=4, storm_issues=90, kills=40, outages=6)
 
 
