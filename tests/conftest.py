@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -20,17 +21,35 @@ if TYPE_CHECKING:
     from tests.database.lent_database import LentDatabase
 
 
+GIGABYTE = 1024**3
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a temporary root of its own.
 
     pytest's shared root is closed again to other accounts by every session that starts; a PostgreSQL of
     another session, running under its service account, would lose its data directory."""
     if config.option.basetemp is None:
-        config.option.basetemp = tempfile.mkdtemp(prefix="ops-tests-")
+        config.option.basetemp = tempfile.mkdtemp(prefix="ops-tests-", dir=_roomy_memory())
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
     WHOLE[0] = "not slow" not in config.option.markexpr
+    # How long an example takes says how busy the machine is.
+    hypothesis.settings.register_profile("house", deadline=None)
+    hypothesis.settings.load_profile("house")
     # Companies of two years stand in memory for hundreds of tests: what may be garbage is looked for rarely.
     gc.set_threshold(RARELY, *gc.get_threshold()[1:])
+
+
+def _roomy_memory() -> str | None:
+    """A file system in memory where there is plenty of both: dozens of servers write gigabytes in a session that nobody
+    reads again, and an eighth of its time went by waiting for the disk. None where there is not."""
+    try:
+        memory = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+        available = int(memory["MemAvailable"].split()[0]) * 1024
+        free = shutil.disk_usage("/dev/shm").free
+    except (OSError, KeyError, ValueError):
+        return None
+    return "/dev/shm" if min(free, available - 6 * GIGABYTE) > 6 * GIGABYTE else None
 
 
 def pytest_collection_finish() -> None:

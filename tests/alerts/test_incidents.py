@@ -29,6 +29,7 @@ def told_by(*arguments: str) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", [7, 11])
 def test_planted_incidents_are_found_and_little_else(seed: int, tmp_path: Path) -> None:
     # A home with a warehouse from before may be named, to look at a change of the watch in minutes.
@@ -45,6 +46,7 @@ def test_planted_incidents_are_found_and_little_else(seed: int, tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_incidents_of_the_present_are_open_the_morning_after(tmp_path: Path) -> None:
     """Stock, listings and the account have no past to replay: the vendors' clock is moved to each instead."""
     from sandbox.company.generate import generate
