@@ -160,14 +160,41 @@ def _names(chart: Chart, slot: float) -> tuple[list[list[str]], float]:
         if all(len(name) <= most and all(width(part, size) <= slot - 1 for part in name) for name in broken):
             return broken, size
     if chart.kind == "line" or len(whole) > 12:
-        widest = max(width(name, CHART_SIZE) for name in whole)
-        every = next((count for count in range(2, len(whole)) if widest <= slot * count - 6), len(whole))
+        every = _every(whole, slot)
         room = slot * every - 2
         # Counted from the end: the newest is always named.
         kept = [(len(whole) - 1 - index) % every == 0 for index in range(len(whole))]
         return [[_cut(name, room) if keep else ""] for name, keep in zip(whole, kept, strict=True)], CHART_SIZE
     small = CHART_SIZE * 0.85
     return [[_cut(part, slot - 2, small) for part in _broken(name, slot - 3, small)[:3]] for name in whole], small
+
+
+def _every(names: Sequence[str], slot: float) -> int:
+    """Every how many of them are named where not all have room."""
+    widest = max(width(name, CHART_SIZE) for name in names)
+    return next((count for count in range(2, len(names)) if widest <= slot * count - 6), len(names))
+
+
+def named_every(chart: Chart, slot: float) -> int:
+    """Of how many categories one is named, each `slot` points wide: 1 where all are."""
+    named = sum(any(parts) for parts in _names(chart, slot)[0])
+    return 1 if named == len(chart.categories) else _every([inked(name) for name in chart.categories], slot)
+
+
+def ends_told(chart: Chart, tall: float) -> frozenset[int]:
+    """The lines whose last number has room beside it, in a plot `tall` points high: the main one first."""
+    axis, told, taken = scale(chart), set[int](), list[float]()
+    for index in sorted(
+        range(len(chart.series)), key=lambda index: (chart.series[index].role == "main", index), reverse=True
+    ):
+        value = chart.series[index].values[-1] if chart.series[index].values else None
+        if value is None:
+            continue
+        at = tall * (1 - axis.share(value))
+        if all(abs(at - other) >= CHART_SIZE * 1.05 for other in taken):
+            taken.append(at)
+            told.add(index)
+    return frozenset(told)
 
 
 def _broken(name: str, room: float, size: float) -> list[str]:
@@ -225,14 +252,12 @@ def _lines(ink: Ink, chart: Chart, paint: Sequence[str], frame: _Frame, slot: fl
                 else:
                     ink.circle(*stretch[0], 2.2, colour)
                 stretch = []
-    taken: list[float] = []
+    told = ends_told(chart, frame.h)
     for index in reversed(order):
-        _end_of_line(ink, chart, index, paint[index], frame, slot, taken)
+        _end_of_line(ink, chart, index, paint[index], frame, slot, told=index in told)
 
 
-def _end_of_line(
-    ink: Ink, chart: Chart, index: int, colour: str, frame: _Frame, slot: float, taken: list[float]
-) -> None:
+def _end_of_line(ink: Ink, chart: Chart, index: int, colour: str, frame: _Frame, slot: float, *, told: bool) -> None:
     """A dot on the last value, and its number where there is room for it."""
     series = chart.series[index]
     known = [(place, value) for place, value in enumerate(series.values) if value is not None]
@@ -242,11 +267,9 @@ def _end_of_line(
     main = series.role == "main"
     x, y = frame.x + slot * (place + _HALF), frame.down(value)
     ink.circle(x, y, 3.0 if main else 2.2, colour)
-    at = y - CHART_SIZE * 0.6
-    if place == len(series.values) - 1 and all(abs(at - other) >= CHART_SIZE * 1.05 for other in taken):
-        taken.append(at)
+    if told:
         shade = SOFT if series.role == "before" else colour
-        ink.text(x + 6, at, Numbers.of(chart).text(value), CHART_SIZE, shade, bold=main)
+        ink.text(x + 6, y - CHART_SIZE * 0.6, Numbers.of(chart).text(value), CHART_SIZE, shade, bold=main)
 
 
 def _columns(ink: Ink, chart: Chart, paint: Sequence[str], frame: _Frame, slot: float) -> None:

@@ -21,11 +21,14 @@ from ops_platform.documents.pptx_master import (
     COVER,
     COVER_SPLIT,
     EMU,
+    FOOT_LEFT,
+    FOOT_RIGHT,
     FOOTER_INDEX,
     NUMBER_INDEX,
     PAGE,
     SUBTITLE_INDEX,
     empty_presentation,
+    frame_xml,
 )
 from ops_platform.documents.sealing import sealed
 from ops_platform.documents.theme import (
@@ -117,18 +120,22 @@ def _head(slide: Any, leaf: Leaf, number: int, document: Document) -> None:
     if leaf.small:
         tall = height_of(leaf.small, ROOM)
         _text(slide, Text(MARGIN, FOOTER_TOP - 10 - tall, ROOM, tall, leaf.small))
-    _footer(slide, "ftr", FOOTER_INDEX, "Footer", f"<a:r><a:rPr lang='en-US'/><a:t>{_xml(leaf.run)}</a:t></a:r>")
-    field = (
-        "<a:fld id='{C1FF6DA9-008F-8B48-92A6-B652298478BF}' type='slidenum'><a:rPr lang='en-US'/>"
-        f"<a:t>{number}</a:t></a:fld>"
+    look = (
+        f"<a:rPr lang='en-US' sz='{round(SMALL_SIZE * 100)}'><a:solidFill><a:srgbClr val='{SOFT}'/></a:solidFill>"
+        "<a:latin typeface='+mn-lt'/></a:rPr>"
     )
-    _footer(slide, "sldNum", NUMBER_INDEX, "Slide Number", field)
+    _footer(slide, "ftr", FOOTER_INDEX, "Footer", FOOT_LEFT, f"<a:r>{look}<a:t>{_xml(leaf.run)}</a:t></a:r>")
+    field = f"<a:fld id='{{C1FF6DA9-008F-8B48-92A6-B652298478BF}}' type='slidenum'>{look}<a:t>{number}</a:t></a:fld>"
+    _footer(slide, "sldNum", NUMBER_INDEX, "Slide Number", FOOT_RIGHT, field, "r")
     mark = para(f"evidence {document.evidence[:12]}", SMALL_SIZE - 1, colour=SOFT, align="right")
     _text(slide, Text(WIDTH - MARGIN - 190, FOOTER_TOP + 1, 160, 12, (mark,)), name="Evidence")
 
 
-def _footer(slide: Any, kind: str, index: int, name: str, inner: str) -> None:
-    """A placeholder of the layout's foot; the library does not bring these onto a slide."""
+def _footer(
+    slide: Any, kind: str, index: int, name: str, box: tuple[float, float, float, float], inner: str, align: str = "l"
+) -> None:
+    """A placeholder of the layout's foot; the library does not bring these onto a slide. It says its place and look
+    again: LibreOffice takes neither from the layout."""
     from pptx.oxml import parse_xml
 
     tree = slide.shapes._spTree
@@ -138,7 +145,9 @@ def _footer(slide: Any, kind: str, index: int, name: str, inner: str) -> None:
             f"<p:sp xmlns:a='{_A}' xmlns:p='{_P}'><p:nvSpPr><p:cNvPr id='{number}' name='{name}'/>"
             "<p:cNvSpPr><a:spLocks noGrp='1'/></p:cNvSpPr>"
             f"<p:nvPr><p:ph type='{kind}' sz='quarter' idx='{index}'/></p:nvPr></p:nvSpPr>"
-            f"<p:spPr/><p:txBody><a:bodyPr/><a:lstStyle/><a:p>{inner}</a:p></p:txBody></p:sp>"
+            f"<p:spPr>{frame_xml(box)}</p:spPr>"
+            "<p:txBody><a:bodyPr lIns='0' tIns='0' rIns='0' bIns='0' anchor='t'><a:noAutofit/></a:bodyPr><a:lstStyle/>"
+            f"<a:p><a:pPr algn='{align}'/>{inner}</a:p></p:txBody></p:sp>"
         )
     )
 

@@ -11,12 +11,13 @@ height of a column.
 from __future__ import annotations
 
 import io
+from collections.abc import Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ops_platform.documents.charts import Numbers, Scale, scale, waterfall
-from ops_platform.documents.plot import LABELLED, frame_share, known, series_colours
+from ops_platform.documents.plot import LABELLED, ends_told, frame_share, known, named_every, series_colours
 from ops_platform.documents.theme import CHART_SIZE, FALL, INK, LEVEL, RISE, RULE, SERIES, SOFT
 from ops_platform.documents.typeset import inked
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ops_platform.documents.model import Chart
 
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,11 @@ def add_chart(slide: Any, chart: Chart, x: float, y: float, w: float, h: float, 
     frame._element.nvGraphicFramePr.cNvPr.set("descr", inked(described))
     native = frame.chart
     native.part.chart_workbook.update_from_xlsx_blob(_workbook([inked(name) for name in chart.categories], rows))
-    _dress(native, chart, rows)
+    share = frame_share(chart, w, h)
+    _dress(native, chart, rows, tall=share[3] * h)
     if chart.kind != "bar":
-        _place_plot(native, frame_share(chart, w, h))
+        _place_plot(native, share)
+        _name_every(native, named_every(chart, share[2] * w / len(chart.categories)))
 
 
 def _rows(chart: Chart, code: str) -> list[_Row]:
@@ -138,7 +142,7 @@ def _workbook(categories: list[str], rows: list[_Row]) -> bytes:
 # Looks ------------------------------------------------------------------------------------------------------
 
 
-def _dress(native: Any, chart: Chart, rows: list[_Row]) -> None:
+def _dress(native: Any, chart: Chart, rows: list[_Row], tall: float) -> None:
     from pptx.enum.chart import XL_LEGEND_POSITION, XL_TICK_LABEL_POSITION, XL_TICK_MARK
     from pptx.oxml import parse_xml
     from pptx.util import Pt
@@ -177,7 +181,7 @@ def _dress(native: Any, chart: Chart, rows: list[_Row]) -> None:
     if chart.kind == "bar":
         names.reverse_order = True
     if chart.kind == "line":
-        _dress_lines(native, chart)
+        _dress_lines(native, chart, ends_told(chart, tall))
         return
     plot = native.plots[0]
     single = len(chart.series) == 1
@@ -208,13 +212,15 @@ def _reach(chart: Chart, axis: Scale) -> tuple[Decimal, Decimal]:
     return axis.low, axis.high
 
 
-def _dress_lines(native: Any, chart: Chart) -> None:
+def _dress_lines(native: Any, chart: Chart, told: Set[int]) -> None:
+    """`told` are the lines whose last number has room beside it."""
     from pptx.enum.chart import XL_LABEL_POSITION, XL_MARKER_STYLE
     from pptx.enum.dml import MSO_LINE
     from pptx.util import Pt
 
-    for made, series, colour in zip(native.plots[0].series, chart.series, series_colours(chart), strict=True):
-        main = series.role == "main"
+    paint = series_colours(chart)
+    for number, (made, series) in enumerate(zip(native.plots[0].series, chart.series, strict=True)):
+        main, colour = series.role == "main", paint[number]
         made.smooth = False
         made.format.line.width = Pt(2.5 if main else 1.75)
         _paint(made.format.line, colour)
@@ -228,6 +234,8 @@ def _dress_lines(native: Any, chart: Chart) -> None:
         if not known or known[-1] < len(series.values) - 2 or not (main or len(chart.series) <= 2):
             continue
         _dot(made, known[-1], colour, 6)
+        if number not in told and known[-1] == len(series.values) - 1:
+            continue
         label = made.points[known[-1]].data_label
         label.position = XL_LABEL_POSITION.RIGHT
         label.font.size, label.font.bold = Pt(CHART_SIZE), main
@@ -282,6 +290,24 @@ def _label_steps(native: Any, chart: Chart, rows: list[_Row]) -> None:
         run.text = numbers.text(bar.value, signed=not bar.level)
         run.font.size, run.font.bold = Pt(CHART_SIZE), bar.level
         run.font.color.rgb = _rgb(INK)
+
+
+def _name_every(native: Any, every: int) -> None:
+    """Level names; every so many of them where not all have room."""
+    from pptx.oxml import parse_xml
+    from pptx.util import Pt
+
+    axis = native.category_axis
+    if every > 1:
+        skip = parse_xml(f'<c:tickLblSkip xmlns:c="{_C[1:-1]}" val="{every}"/>')
+        axis._element.find(f"{_C}noMultiLvlLbl").addprevious(skip)  # after it in the schema stands nothing else
+        return
+    # Left to itself, a program may turn them.
+    axis.tick_labels.font.size = Pt(CHART_SIZE)
+    axis.tick_labels.font.color.rgb = _rgb(SOFT)
+    body = axis._element.find(f"{_C}txPr/{_A}bodyPr")
+    body.set("rot", "0")
+    body.set("vert", "horz")
 
 
 def _place_plot(native: Any, share: tuple[float, float, float, float]) -> None:

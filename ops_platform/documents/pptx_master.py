@@ -184,7 +184,8 @@ def _fill(scheme: str, colour: str = FAINT) -> str:
     return f"<a:solidFill>{inner}</a:solidFill>"
 
 
-def _frame(box: tuple[float, float, float, float]) -> str:
+def frame_xml(box: tuple[float, float, float, float]) -> str:
+    """Place and size of a shape, of x, y, width and height in points."""
     x, y, w, h = (round(value * EMU) for value in box)
     place = f'<a:off x="{x}" y="{y}"/><a:ext cx="{w}" cy="{h}"/>'
     return f'<a:xfrm>{place}</a:xfrm><a:prstGeom prst="rect"><a:avLst/></a:prstGeom>'
@@ -193,7 +194,7 @@ def _frame(box: tuple[float, float, float, float]) -> str:
 def _rule(name: str, x: float, y: float, w: float, h: float, scheme: str, colour: str = FAINT) -> str:
     return (
         f'<p:sp {_NS}><p:nvSpPr><p:cNvPr id="0" name="{name}"/><p:cNvSpPr/><p:nvPr userDrawn="1"/></p:nvSpPr>'
-        f"<p:spPr>{_frame((x, y, w, h))}{_fill(scheme, colour)}<a:ln><a:noFill/></a:ln></p:spPr>"
+        f"<p:spPr>{frame_xml((x, y, w, h))}{_fill(scheme, colour)}<a:ln><a:noFill/></a:ln></p:spPr>"
         f'<p:txBody><a:bodyPr/><a:lstStyle/><a:p><a:endParaRPr lang="en-US"/></a:p></p:txBody></p:sp>'
     )
 
@@ -208,7 +209,7 @@ def _placeholder(
     return (
         f'<p:sp {_NS}><p:nvSpPr><p:cNvPr id="0" name="{name} Placeholder"/>'
         '<p:cNvSpPr><a:spLocks noGrp="1"/></p:cNvSpPr>'
-        f"<p:nvPr><p:ph {kind}/></p:nvPr></p:nvSpPr><p:spPr>{_frame(box) if box else ''}</p:spPr>"
+        f"<p:nvPr><p:ph {kind}/></p:nvPr></p:nvSpPr><p:spPr>{frame_xml(box) if box else ''}</p:spPr>"
         f"<p:txBody>{body}<a:lstStyle>{style}</a:lstStyle>"
         f'<a:p>{inner}<a:endParaRPr lang="en-US"/></a:p></p:txBody></p:sp>'
     )
