@@ -26,7 +26,7 @@ _WHAT: Mapping[Why, str] = {
     "breached": "Look into", "target": "Bring back to target:", "change": "Look into",
     "unknown": "Restore the figures that are not known, first",
 }  # fmt: skip
-INCIDENT, LONGEST_ABOUT, LONGEST_SUBJECT = "Deal with the alert:", 120, 200
+INCIDENT, LONGEST_ABOUT, LONGEST_SUBJECT = "Attend to the alert:", 120, 200
 UNOWNED = "Coordinator"
 UNKNOWN = "figures:unknown"
 

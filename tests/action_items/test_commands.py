@@ -27,7 +27,7 @@ def home(warehouse: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A home with one late action, on a hostile subject."""
     with warehouse() as connection:
         about = "\x1b[31mDOCK-01\x1b[0m"
-        asked = Proposal("x", "Deal with the alert:", about, "alert", None, "Supply Chain", date(2026, 11, 23))
+        asked = Proposal("x", "Attend to the alert:", about, "alert", None, "Supply Chain", date(2026, 11, 23))
         open_items(connection, [asked], day=date(2026, 11, 19), by="narrative_daily", now=NOW, rest_days=7)
         connection.commit()
     monkeypatch.setattr("ops_platform.database.connect", lambda *_, **__: warehouse())
