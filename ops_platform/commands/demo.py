@@ -247,21 +247,20 @@ def _making_ready(
     """Shows what is reported, and has what comes next made ready beside it: dbt while vendors are read, where something
     is to be built for certain, and what is needed after the build while one processor is enough for its last models.
     What waits for its use ends with `held`."""
-    dbt_is_coming = first_build
+    from ops_platform.warehouse.dbt_ahead import made_ready
+
+    # Vendors report from threads of their own: of two at once, one finds it.
+    to_begin_with_the_sync = iter((made_ready,) if first_build else ())
 
     def hear(message: str) -> None:
-        nonlocal dbt_is_coming
         from assets.warehouse import AT_THE_LAST  # loaded by who reports
 
         steps.detail(message)
         if message == AT_THE_LAST:
             for name in AFTER_THE_BUILD:
                 ahead.submit(importlib.import_module, name)
-        elif dbt_is_coming:  # the first that a sync reports
-            from ops_platform.warehouse.dbt_ahead import made_ready
-
-            dbt_is_coming = False
-            held.enter_context(made_ready())
+        elif (making := next(to_begin_with_the_sync, None)) is not None:
+            held.enter_context(making())
 
     return hear
 
