@@ -1,8 +1,8 @@
 """dbt made ready before it is asked for: a process that has imported dbt and read the project waits at a socket, and
 then works as the one that asks.
 
-Belongs here: that waiting, and how work is handed over. Does not belong here: what dbt does (`dbt_process.py`), who
-finds the memory for it (`ops_platform/commands/demo.py`).
+Belongs here: that waiting, and how work is handed over. Does not belong here: what that process makes ready
+(`dbt_waiting.py`), who finds the memory for it (`ops_platform/commands/demo.py`).
 
 Importing dbt and reading the project is five seconds of one processor, and more where the disk has its thousand files
 and memory has not: in them a run that is about to build waits for nothing else. Who knows that a build will come starts
@@ -31,10 +31,11 @@ from typing import Any, NoReturn
 
 # Where the ready process waits, for who would otherwise start one.
 AHEAD = "OPS_DBT_AHEAD"
+_WAITING = "ops_platform.warehouse.dbt_waiting"
 _LONGEST_REQUEST = 4 * 1024 * 1024
 _LOOK_AT_PARENT_SECONDS = 1.0
 
-# Does what the arguments ask and gives the exit code, or is None: what was made ready does not fit any more.
+# Does what the arguments ask and gives the exit code.
 Work = Callable[[list[str]], int]
 
 
@@ -47,7 +48,7 @@ def made_ready() -> Iterator[None]:
             listener.bind(path)
             listener.listen(1)
             ready = subprocess.Popen(
-                [sys.executable, "-u", "-m", __name__, str(listener.fileno()), str(os.getpid())],
+                [sys.executable, "-u", "-m", _WAITING, str(listener.fileno()), str(os.getpid())],
                 pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )  # fmt: skip
@@ -156,26 +157,3 @@ def _end_with(asked: socket.socket) -> None:
     with suppress(OSError):
         asked.recv(1)
     os._exit(1)
-
-
-def main(descriptor: str, parent: str) -> NoReturn:
-    """Make dbt ready and wait at the listening socket of number `descriptor`, as long as the process `parent` lives."""
-    from ops_platform.failures import ConfigurationError
-    from ops_platform.warehouse.dbt import project_digest
-    from ops_platform.warehouse.dbt_process import read_project, work
-
-    listener = socket.socket(fileno=int(descriptor))
-    digest = project_digest()
-    try:
-        manifest = read_project()
-    except ConfigurationError:
-        os._exit(1)  # who builds finds out, and says so
-
-    def ready() -> Work | None:
-        return (lambda words: work(words, manifest)) if project_digest() == digest else None
-
-    serve(listener, int(parent), ready)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
