@@ -161,6 +161,12 @@ def import_httpx() -> ModuleType:
     return httpx
 
 
+def _too_slow(error: Exception) -> bool:
+    from resources.http_deadline import TooSlow
+
+    return isinstance(error.__cause__, TooSlow)
+
+
 # -- the client -----------------------------------------------------------------------------------------
 
 
@@ -360,7 +366,7 @@ class HttpClient:
         text = self.redact(str(error)) or type(error).__name__
         host = urlsplit(self.base_url).netloc
         if isinstance(error, httpx.TimeoutException):
-            if "too slowly" in text:
+            if _too_slow(error):
                 return TransientFailure(f"{self.vendor}: {text}")
             return TransientFailure(f"{self.vendor}: {host} did not answer in time ({type(error).__name__})")
         if "CERTIFICATE_VERIFY_FAILED" in text:
@@ -444,7 +450,7 @@ class HttpClient:
                                 )
                             target.write(chunk)
                 except (httpx.HTTPError, httpx.StreamError) as error:
-                    why = str(error) if "too slowly" in str(error) else type(error).__name__
+                    why = str(error) if _too_slow(error) else type(error).__name__
                     raise TransientFailure(f"{self.vendor}: the download broke off: {why}") from None
                 if expected_size is not None and size < expected_size:
                     if response.headers.get("content-length") == str(size - have):

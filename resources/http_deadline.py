@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import httpx
 
 
+class TooSlow(httpcore.ReadTimeout):
+    """The whole took too long, though no single read did. httpx gives it on as the cause of an error of its own."""
+
+
 class Deadline:
     """The end of the exchange that the calling thread is in; `clock` in seconds, which only ever grow."""
 
@@ -43,13 +47,13 @@ class Deadline:
             self._of.end = None
 
     def left(self, timeout: float | None) -> float | None:
-        """The shorter of `timeout` and what is left. Raises `httpcore.ReadTimeout` when nothing is."""
+        """The shorter of `timeout` and what is left. Raises `TooSlow` when nothing is."""
         end: float | None = getattr(self._of, "end", None)
         if end is None:
             return timeout
         left = end - self._clock()
         if left <= 0:
-            raise httpcore.ReadTimeout("the answer came too slowly to be read to its end")
+            raise TooSlow("the answer came too slowly to be read to its end")
         return left if timeout is None else min(left, timeout)
 
     def bind(self, client: httpx.Client) -> None:
