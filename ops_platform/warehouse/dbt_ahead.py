@@ -121,11 +121,13 @@ def serve(listener: socket.socket, parent: int, ready: Callable[[], Work | None]
     os.chdir(request["directory"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    threading.Thread(target=_end_with, args=(asked,), daemon=True, name="who asked").start()
+    done = threading.Event()
+    threading.Thread(target=_end_with, args=(asked, done), daemon=True, name="who asked").start()
     asked.sendall(f"{os.getpid()}\n".encode("ascii"))
     code = work(request["words"])
     sys.stdout.flush()
     sys.stderr.flush()
+    done.set()
     asked.sendall(f"{code}\n".encode("ascii"))
     # What was read, hundreds of thousands of objects, is left to the kernel.
     os._exit(0)
@@ -152,8 +154,9 @@ def _some(asked: socket.socket, size: int) -> bytes:
     return got
 
 
-def _end_with(asked: socket.socket) -> None:
+def _end_with(asked: socket.socket, done: threading.Event) -> None:
     """Nothing more is said by who asked: what comes is its end."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)  # they are to wake the thread that works
     with suppress(OSError):
         asked.recv(1)
-    os._exit(1)
+    os._exit(0 if done.is_set() else 1)

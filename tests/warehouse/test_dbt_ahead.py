@@ -37,6 +37,8 @@ if code is None:
     print("by itself")
 sys.exit(9 if code is None else code)
 """
+# Naps: a signal between one line and the next would be heard of only after a long sleep.
+LONG = "import time; print('begun', flush=True); [time.sleep(0.01) for _ in range(6000)]"
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def test_one_that_died_while_it_was_made_ready_is_done_without(tmp_path: Path) -
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
 def test_the_work_ends_with_who_asked(tmp_path: Path, how: signal.Signals) -> None:
     with ready(tmp_path) as (process, path):
-        asks = asking(path, "import time; print('begun', flush=True); time.sleep(60)")
+        asks = asking(path, LONG)
         assert asks.stdout is not None and asks.stdout.readline() == "begun\n"
         asks.send_signal(how)
         assert process.wait(timeout=10) != 0
@@ -103,7 +105,7 @@ def test_the_work_ends_with_who_asked(tmp_path: Path, how: signal.Signals) -> No
 
 def test_a_worker_that_is_killed_is_a_failure_and_not_done_again(tmp_path: Path) -> None:
     with ready(tmp_path) as (process, path):
-        asks = asking(path, "import time; print('begun', flush=True); time.sleep(60)")
+        asks = asking(path, LONG)
         assert asks.stdout is not None and asks.stdout.readline() == "begun\n"
         process.kill()
         assert (asks.communicate(timeout=10)[0], asks.returncode) == ("", 1)
