@@ -333,8 +333,9 @@ class _Look:
             # A mart of what is open now that has no row says that nothing is open; of a day, that nobody knows.
             return _Verdict(day, known=rule.date is None, value=Decimal(0), closeness=Decimal(0))
         severity, level, known = self.level_of(rule, rows)
+        named = next((str(row[rule.named]) for row in rows if row[rule.named]), None) if rule.named else None
         if not known:
-            return _Verdict(day, known=False)
+            return _Verdict(day, known=False, named=named)
         fitting = [row for row in rows if self.fits_some_level(rule, row)]
         told = fitting if severity is not None or rule.value.count else rows
         return _Verdict(
@@ -347,7 +348,7 @@ class _Look:
             self.shown_limit(rule, level, rows),
             len(fitting),
             self.because(rule, fitting),
-            next((str(row[rule.named]) for row in rows if row[rule.named]), None) if rule.named else None,
+            named,
         )
 
     def fits_some_level(self, rule: AlertRule, row: Mapping[str, Any]) -> bool:
@@ -395,7 +396,8 @@ class _Look:
     ) -> Signal:
         known = [verdict for verdict in verdicts if verdict.known]
         if not known:
-            return self.unknown(name, rule, "its value is not known", subject, metric)
+            named = next((verdict.named for verdict in verdicts if verdict.named), None)
+            return self.unknown(name, rule, "its value is not known", subject, metric, named)
         worst = max(known, key=lambda verdict: (verdict.rank, verdict.day))
         small = (
             worst.severity is not None
@@ -433,14 +435,15 @@ class _Look:
         )
 
     def unknown(
-        self, name: str, rule: AlertRule, why: str, subject: str = "all", metric: Metric | None = None
-    ) -> Signal:
+        self, name: str, rule: AlertRule, why: str, subject: str = "all", metric: Metric | None = None,
+        named: str | None = None,
+    ) -> Signal:  # fmt: skip
         return Signal(
             subject=self.subject(name, rule, subject),
             found=Finding.UNKNOWN,
             period=self.calendar.yesterday if rule.metric or rule.date else self.today,
             observed_at=self.now,
-            label=rule.label.format(subject=subject.replace("_", " ")),
+            label=rule.label.format(subject=named or subject.replace("_", " ")),
             severity=Severity.WATCH,
             unit=metric.unit if metric else rule.unit,
             adverse=rule.adverse,

@@ -123,9 +123,14 @@ def test_each_row_of_a_mart_is_a_subject_with_its_grade(look: Callable[..., dict
     assert found["threshold:stock:sku:E-5"].found is Finding.CLEAR
 
 
-def test_a_subject_is_called_by_its_name_and_stays_its_key(look: Callable[..., dict[str, Signal]]) -> None:
+def test_a_subject_is_called_by_its_name_and_stays_its_key(
+    look: Callable[..., dict[str, Signal]], filled: psycopg.Connection[Any]
+) -> None:
     found = look(stock={**STOCK, "named": "reason"})
     assert found["threshold:stock:sku:A-1"].label == "Stock of days_of_supply"
+    filled.execute("update marts.fct_stock set severity = null where sku = 'A-1'")
+    unjudged = look(stock={**STOCK, "named": "reason"})["threshold:stock:sku:A-1"]
+    assert (unjudged.found, unjudged.label) == (Finding.UNKNOWN, "Stock of days_of_supply")
 
 
 def test_what_leaves_its_watching_to_a_job_names_one_there_is(tmp_path: Path) -> None:
