@@ -28,7 +28,7 @@ from typing import Any
 
 import orjson
 
-from ops_platform.failures import OpsError, TransientFailure
+from ops_platform.failures import OpsError, PermanentFailure, TransientFailure
 from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Probe, Stream
 from ops_platform.records import JsonObject, Record, Rejected
 from resources.github.client import (
@@ -88,6 +88,7 @@ _PATHS = {
 # What each listing needs to show everything: issues and milestones hide the closed ones.
 _EVERYTHING: dict[str, dict[str, str]] = {"issues": {"state": "all"}, "milestones": {"state": "all"}}
 _PERMISSION = "give the token the repository permission Issues: read"
+_SWITCH_ON = "switch them on, or take it out of GITHUB_REPOSITORIES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class GitHubSource:
         self.client = client
         self.repositories = tuple(dict.fromkeys(repositories))
         self.streams: dict[str, Stream] = dict(STREAMS)
+        self._told_off: set[str] = set()
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -116,8 +118,7 @@ class GitHubSource:
         repositories do not come in the order of any one time. The cost of a page is in requests that counted."""
         read = {"issues": self._upward, "comments": self._upward, "events": self._downward}.get(stream.name, self._all)
         before, known, marks = self.client.spent, read_cursor(cursor), dict[str, Mark]()
-        for name in self.repositories:
-            repository = self.client.repository(name)
+        for repository in self._read():
             marker: dict[str, Mark] = {}
             for items in read(stream, repository, known(str(repository["id"])), now, marker):
                 good, bad = self._checked(stream, repository["full_name"], items)
@@ -126,6 +127,21 @@ class GitHubSource:
             marks |= marker
         text = None if stream.full_refresh else write_cursor(marks, now)
         yield Page((), (), text, Decimal(self.client.spent - before))
+
+    def _read(self) -> list[JsonObject]:
+        """The repositories that are read. One whose issues were switched off has none, and keeps none of the others
+        from being read; when they are switched on again it is read from its beginning, for it left no mark.
+
+        Raises `PermanentFailure` where nothing is left to read."""
+        found = [self.client.repository(name) for name in self.repositories]
+        read = [repository for repository in found if repository.get("has_issues") is not False]
+        off = {str(repository["full_name"]) for repository in found if repository not in read}
+        if off and not read:
+            raise PermanentFailure(f"github: issues are switched off in {', '.join(sorted(off))}; {_SWITCH_ON}")
+        for name in sorted(off - self._told_off):
+            log.warning("github: issues are switched off in %s: nothing is read there; %s", name, _SWITCH_ON)
+        self._told_off |= off
+        return read
 
     def _upward(
         self, stream: Stream, repository: JsonObject, mark: Mark, now: datetime, marker: dict[str, Mark]
@@ -188,8 +204,8 @@ class GitHubSource:
         """Every issue and pull request created on these days in UTC, out of the listing from the newest down."""
         before, wanted = self.client.spent, set(days)
         query: dict[str, str | int] = {"state": "all", "sort": "created", "direction": "desc", "per_page": PAGE_SIZE}
-        for name in self.repositories:
-            full_name = str(self.client.repository(name)["full_name"])
+        for repository in self._read():
+            full_name = str(repository["full_name"])
             for listed in self.client.walk(f"/repos/{full_name}/issues", query):
                 good, bad = self._checked(stream, full_name, [item for item in listed.items if _day(item) in wanted])
                 yield Page(good, bad, None, Decimal(self.client.spent - before))
@@ -254,8 +270,8 @@ class GitHubSource:
         if stream.name in ("issues", "comments"):
             # Upward by creation nothing moves but what is deleted, which the count shows.
             query |= {"sort": "created", "direction": "asc"}
-        for name in self.repositories:
-            path = f"/repos/{self.client.repository(name)['full_name']}{_PATHS[stream.name]}"
+        for repository in self._read():
+            path = f"/repos/{repository['full_name']}{_PATHS[stream.name]}"
 
             def attempt(path: str = path) -> list[str]:
                 found = {
@@ -272,7 +288,7 @@ class GitHubSource:
     # -- tie-out ------------------------------------------------------------------------------------------
 
     def control_totals(self, stream: Stream, days: Sequence[date] | None) -> list[ControlTotal]:
-        names = [str(self.client.repository(name)["full_name"]) for name in self.repositories]
+        names = [str(repository["full_name"]) for repository in self._read()]
         if stream.name != "issues":
             query = _EVERYTHING.get(stream.name, {})
             counted = sum(self.client.count(f"/repos/{name}{_PATHS[stream.name]}", query) for name in names)
@@ -359,8 +375,7 @@ class GitHubSource:
     def _standing(self, name: str, repository: JsonObject) -> Probe:
         full_name = str(repository["full_name"])
         if repository.get("has_issues") is False:
-            remedy = f"switch issues on for {full_name}, or take it out of GITHUB_REPOSITORIES"
-            return Probe(name, False, "issues are switched off", remedy, tuple(STREAMS))
+            return Probe(name, False, "issues are switched off", _SWITCH_ON, tuple(STREAMS))
         said = f"{repository.get('open_issues_count')} open issues and pull requests"
         if repository.get("archived"):
             said += ", archived"

@@ -218,8 +218,8 @@ class Changes:
                 return {"id": repository.close_milestone(number(), at).id}
             case "rename_repository":
                 return {"full_name": tracker.rename(repository.full_name, required(data, "to")).full_name}
-            case "disable_issues":
-                repository.has_issues = False
+            case "disable_issues" | "enable_issues":
+                repository.has_issues = op == "enable_issues"
                 return {"full_name": repository.full_name}
             case "set_permission":
                 tracker.permissions[required(data, "login").casefold()] = required(data, "permission")

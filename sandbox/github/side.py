@@ -532,7 +532,7 @@ class GitHubSide(Side):
         to), `comment` (number, body), `edit_comment` (id, body), `delete_comment` (id), `label_issue`,
         `unlabel_issue` (number, label), `assign_issue`, `unassign_issue` (number, login), `create_label`,
         `delete_label` (name), `rename_label` (name, to), `close_milestone` (number), `rename_repository` (to),
-        `disable_issues`, `publish_repository` (anybody may read it from then on),
+        `disable_issues`, `enable_issues`, `publish_repository` (anybody may read it from then on),
         `set_permission` (login, permission), `check_run` (name; ref, conclusion, output), `make_branch`,
         `write_file`."""
         if "kept" in data:

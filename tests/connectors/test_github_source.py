@@ -500,10 +500,13 @@ def test_the_probe_counts_what_is_there(world: World) -> None:
 
 def test_issues_switched_off_are_told(own_world: World) -> None:
     own_world.mutate("github", "disable_issues")
-    with pytest.raises(PermanentFailure, match="disabled"):
-        read(own_world.github(), "issues")
     failing = [probe for probe in own_world.github().probe() if not probe.ok]
-    assert failing[0].endpoint == OPERATIONS and "switch issues on" in failing[0].remedy
+    assert failing[0].endpoint == OPERATIONS and "switch them on" in failing[0].remedy
+    # Nothing is left to read: that is no empty listing.
+    source = own_world.github()
+    source.repositories = (OPERATIONS,)
+    with pytest.raises(PermanentFailure, match=f"switched off in {OPERATIONS}"):
+        read(source, "issues")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,41 @@ def test_deleted_and_moved_issues_leave(own_world: World, connection: Any) -> No
         assert sync(connection, source, name, now=later).tie_out == "matched"
 
 
+def test_a_repository_without_issues_leaves_the_others_be(own_world: World, connection: Any) -> None:
+    """Its own are gone, as for everybody, and are back when issues are switched on again."""
+
+    def living() -> dict[str, int]:
+        return dict(
+            connection.execute(
+                "select payload ->> 'repository', count(*) from raw_github.issues where deleted_at is null group by 1"
+            ).fetchall()
+        )
+
+    assert sync(connection, own_world.github(), "issues").status == "succeeded"
+    before = living()
+    assert set(before) == {APP, OPERATIONS} and min(before.values()) > 2
+    off, later = min(before, key=lambda name: before[name]), NOW + timedelta(hours=2)
+    on = (set(before) - {off}).pop()
+    own_world.control("/clock", {"now": later.isoformat(), "company": "keep"})
+    own_world.mutate("github", "disable_issues", repository=off)
+    own_world.mutate("github", "close_issue", repository=on, number=1)
+    source = own_world.github()
+    for name in source.streams:
+        assert sync(connection, source, name, now=later).status == "succeeded", name
+    states = "select payload ->> 'state' from raw_github.issues where payload ->> 'repository' = %s"
+    assert connection.execute(f"{states} and payload ->> 'number' = '1'", (on,)).fetchone() == ("closed",)
+    told = {probe.endpoint: probe for probe in source.probe()}
+    assert not told[off].ok and "switch them on" in told[off].remedy and told[on].ok
+    swept = sync(connection, source, "issues", now=later, sweep=True, allow_shrink=True)
+    assert (swept.status, living()) == ("succeeded", {on: before[on]}), swept
+    own_world.mutate("github", "enable_issues", repository=off)
+    back = sync(connection, own_world.github(), "issues", now=later)
+    assert (back.status, back.tie_out, living()) == ("succeeded", "matched", before), back
+    for name in (off, on):
+        own_world.mutate("github", "disable_issues", repository=name)
+    assert "switched off" in str(sync(connection, own_world.github(), "issues", now=later).error)
+
+
 def test_a_late_update_replaces_and_a_short_sweep_deletes_nothing(own_world: World, connection: Any) -> None:
     source = own_world.github()
     sync(connection, source, "issues")
