@@ -47,8 +47,8 @@ STAGE: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 SPOKEN = {"review_monitor": "Review {}", "lead_scoring": "Lead {}", "custom_orders": "Order {}"}
 CRON = "0 * * * *"
-FIRST = datetime(2026, 10, 28, 10, 0, tzinfo=UTC)  # by day: what is told in the night waits for the morning
-HOURS = 16
+FIRST = datetime(2026, 10, 28, 6, 0, tzinfo=ZONE)
+HOURS = 16  # from six to nine in the evening: what is told in the night waits for the morning
 DATABASE_TOO = 0.25
 #: A life that is not killed, in seconds; how long it really is shows as the trials go on.
 LIFE_SECONDS = 8.0
@@ -76,7 +76,8 @@ def write_fleet(path: Path) -> None:
 
 def hour_of(trial: int) -> datetime:
     """The moment at which the jobs of a trial are due: an hour of the company's day."""
-    return FIRST + timedelta(days=trial // HOURS, hours=trial % HOURS)
+    days, hours = divmod(trial, HOURS)
+    return (FIRST + timedelta(days=days, hours=hours)).astimezone(UTC)  # by the company's clock, which is put back
 
 
 class Group:
