@@ -9,7 +9,7 @@ failing checks, so that what reads it still runs and says since when the numbers
 
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
@@ -24,8 +24,10 @@ from dagster import (
     AssetSpec,
     FreshnessPolicy,
     MaterializeResult,
+    multi_asset,
 )
 
+from assets.narrowed import narrowed
 from ops_platform import clock, progress
 from ops_platform.fleet import get_fleet
 from ops_platform.instance.steps import know_outputs_once
@@ -39,6 +41,10 @@ BUILD_WAIT_SECONDS = 900
 BUILDING = "warehouse: building and testing models"
 AT_THE_LAST = "warehouse: bringing the metrics together"
 _LAST_SHARE = 0.05
+# One build at a time.
+POOL = "warehouse"
+# dagster-dbt's names for the manifest and the node an asset is of, and for what dbt is to select.
+_DBT_MANIFEST, _DBT_ID, _DBT_SELECT = "dagster_dbt/manifest", "dagster_dbt/unique_id", "dagster_dbt/select"
 
 
 class WarehouseTranslator(DagsterDbtTranslator):
@@ -88,19 +94,28 @@ def _layer(props: Mapping[str, Any]) -> str:
 
 
 def warehouse_assets() -> AssetsDefinition:
-    """dbt's models, seeds and tests as one subsettable asset definition."""
+    """dbt's models, seeds and tests as one asset definition, of which a job takes what it needs."""
     manifest = prepare_manifest()
 
-    @dbt_assets(
-        manifest=manifest, project=DbtProject(DBT_PROJECT), dagster_dbt_translator=WarehouseTranslator(),
-        name="warehouse", pool="warehouse",
-    )  # fmt: skip
     def warehouse_build(
         context: AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
     ) -> Iterator[Any]:
         yield from build_selected(context, dbt, warehouse)
 
-    return warehouse_build
+    def part(name: str, specs: Sequence[AssetSpec], checks: Sequence[AssetCheckSpec]) -> AssetsDefinition:
+        # Where all of a definition is asked for, dagster-dbt builds what this tag says, else all of dbt's project.
+        models = (spec.metadata[_DBT_MANIFEST].manifest["nodes"][spec.metadata[_DBT_ID]] for spec in specs)
+        chosen = {_DBT_SELECT: " ".join(".".join(model["fqn"]) for model in models)}
+        return multi_asset(
+            name=name, specs=specs, check_specs=checks, can_subset=True, op_tags=chosen, pool=POOL,
+            allow_arbitrary_check_specs=True,
+        )(warehouse_build)  # fmt: skip
+
+    whole = dbt_assets(
+        manifest=manifest, project=DbtProject(DBT_PROJECT), dagster_dbt_translator=WarehouseTranslator(),
+        name=POOL, pool=POOL,
+    )(warehouse_build)  # fmt: skip
+    return narrowed(whole, part)
 
 
 def build_selected(context: AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource) -> Iterator[Any]:

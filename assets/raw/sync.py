@@ -32,6 +32,7 @@ from dagster import (
     multi_asset,
 )
 
+from assets.narrowed import narrowed
 from ops_platform import clock, progress
 from ops_platform.failures import OpsError, TransientFailure
 from ops_platform.fleet import get_fleet
@@ -96,14 +97,9 @@ def raw_key(stream: Stream) -> AssetKey:
 
 
 def raw_assets(vendors: Sequence[Vendor]) -> AssetsDefinition:
-    """All vendors' streams as one subsettable definition."""
+    """All vendors' streams as one definition, of which a job takes what it needs."""
+    declared = {vendor.name: list(vendor.streams.values()) for vendor in vendors}
 
-    @multi_asset(
-        name="raw",
-        specs=[spec for vendor in vendors for spec in vendor.specs()],
-        check_specs=[check for vendor in vendors for check in vendor.checks()],
-        can_subset=True,
-    )
     def raw(
         context: AssetExecutionContext, warehouse: WarehouseResource, vendors: VendorsResource
     ) -> Iterator[SyncEvent]:
@@ -115,8 +111,11 @@ def raw_assets(vendors: Sequence[Vendor]) -> AssetsDefinition:
         selected = {name: streams for name, streams in selected.items() if streams}
         yield from sync_selected(context.run_id, selected, declared, warehouse, vendors)
 
-    declared = {vendor.name: list(vendor.streams.values()) for vendor in vendors}
-    return raw
+    def part(name: str, specs: Sequence[AssetSpec], checks: Sequence[AssetCheckSpec]) -> AssetsDefinition:
+        return multi_asset(name=name, specs=specs, check_specs=checks, can_subset=True)(raw)
+
+    specs = [spec for vendor in vendors for spec in vendor.specs()]
+    return narrowed(part("raw", specs, [check for vendor in vendors for check in vendor.checks()]), part)
 
 
 def sync_selected(

@@ -2,8 +2,8 @@
 
     python -m tests.cycle.driver HOME '[{"faults": […], "now": "…"}, …]'
 
-Each step plants its faults, runs the job as its schedule would, and reports. The settings, the clock and
-the database belong to this process alone."""
+Each step plants its faults, runs its job (the pulse, where it names none) as its schedule would, and reports. The
+settings, the clock and the database belong to this process alone."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def main() -> None:
             from ops_platform.commands.runs import run_job
 
             prepare()
-            outcome = run_job("ops_pulse")
+            outcome = run_job(step.get("job", "ops_pulse"))
             pulse = delivered_pulse()
             reports.append(
                 {

@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from ops_platform.database.server import release_server, running_server
 from tests.cycle.conftest import ROOT
 
 
@@ -37,12 +39,25 @@ def messages(home: Path) -> int:
     return int(count)
 
 
+def last_build(home: Path) -> tuple[str, int, list[str]]:
+    """How dbt's last build ended, how many models it built, and which it was to build."""
+    try:
+        with psycopg.connect(running_server(home).url("warehouse")) as connection:
+            found = connection.execute(
+                "select status, models, of_models from ops.warehouse_builds order by id desc limit 1"
+            ).fetchone()
+    finally:
+        release_server(home)
+    assert found is not None
+    return found
+
+
 @pytest.mark.slow
 def test_a_day_of_troubles_still_has_its_pulse(tmp_path: Path) -> None:
     next_day = "2026-11-21T06:00:00-05:00"
     third_day = "2026-11-22T06:00:00-05:00"
     fourth_day = "2026-11-23T06:00:00-05:00"
-    healthy, shop_down, all_bad, no_key = drive(
+    healthy, shop_down, all_bad, no_key, part = drive(
         tmp_path,
         {},
         # The shop is down the next morning: yesterday is unknown, and Friday's number is not shown as Saturday's.
@@ -62,6 +77,8 @@ def test_a_day_of_troubles_still_has_its_pulse(tmp_path: Path) -> None:
         },
         # No key at all: the same path, the rules write.
         {"now": fourth_day, "environment": {"ANTHROPIC_API_KEY": ""}},
+        # A job that stands on a part of the warehouse builds that part.
+        {"now": "2026-11-23T11:00:00-05:00", "job": "late_orders"},
     )
     assert healthy["succeeded"]
     assert healthy["state"] == "sent"
@@ -73,4 +90,9 @@ def test_a_day_of_troubles_still_has_its_pulse(tmp_path: Path) -> None:
     assert yesterday.group() not in shop_down["text"]
     assert (all_bad["state"], all_bad["writer"]) == ("sent", "rules")
     assert (no_key["state"], no_key["writer"]) == ("sent", "rules")
-    assert messages(tmp_path) == 4
+    assert messages(tmp_path) >= 4
+    assert (part["succeeded"], part["failures"]) == (True, [])
+    status, models, named = last_build(tmp_path)
+    assert status == "succeeded" and "fct_late_orders" in named
+    # dbt built what was asked for and no more.
+    assert models == len(named) < 100

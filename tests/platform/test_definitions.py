@@ -11,6 +11,7 @@ import pytest
 from dagster import AssetKey, DefaultScheduleStatus, Definitions
 
 ROOT = Path(__file__).resolve().parents[2]
+LAYERS = ("seeds", "staging", "intermediate", "marts", "metrics")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,34 @@ def test_every_asset_is_described_owned_and_of_a_kind(definitions: Definitions) 
         assert spec.owners, name
         assert spec.kinds, name
         assert spec.group_name not in (None, "default"), name
+
+
+def test_a_job_holds_no_more_than_it_makes(definitions: Definitions) -> None:
+    """Its ops' outputs are what it makes, and its snapshot is of that size: of the whole there are hundreds."""
+    repository = definitions.get_repository_def()
+    parts = 0
+    for job in repository.get_all_jobs():
+        made = set(job.asset_layer.executable_asset_keys)
+        if not made or job.name == "__ASSET_JOB" or len(made) > 200:
+            continue
+        checks = job.asset_layer.asset_graph.asset_check_keys
+        outputs = [output for node in job.all_node_defs for output in node.output_defs]
+        assert len(outputs) <= len(made) + len([check for check in checks if check.asset_key in made]), job.name
+        for node in job.all_node_defs:
+            if node.name.startswith("warehouse_"):
+                parts += 1
+                models = {key.path[-1] for key in made if key.path[0] in LAYERS}
+                assert {each.rpartition(".")[2] for each in node.tags["dagster_dbt/select"].split()} == models, job.name
+    assert parts > 20
+
+
+def test_a_part_of_a_part_is_one(definitions: Definitions) -> None:
+    """Chosen by hand in a job's lineage: what dbt is told is what was chosen, nothing that the job has beside it."""
+    job = definitions.resolve_job_def("late_orders")
+    (chosen,) = [key for key in job.asset_layer.executable_asset_keys if key.path[-1] == "fct_late_orders"]
+    (node,) = job.get_subset(asset_selection={chosen}).all_node_defs
+    assert {output.name for output in node.output_defs} >= {"marts__fct_late_orders"}
+    assert node.tags["dagster_dbt/select"].split() == ["ops_warehouse.marts.fulfilment.fct_late_orders"]
 
 
 def test_lineage_runs_from_raw_orders_to_the_delivered_pulse(definitions: Definitions) -> None:
