@@ -45,7 +45,16 @@ printf '%s\n' "$commit" >"$release/RELEASE"
 ln -s "$etc/ops.env" "$release/.env"
 # Compiled now: the services may not write beside the code, and would compile it anew at every start.
 UV_COMPILE_BYTECODE=1 make -C "$release" --no-print-directory install >&2
-install -d -o ops -g ops "$release/dbt_project/target" "$release/dbt_project/logs"
+install -d "$release/dbt_project/target" "$release/dbt_project/logs"
+# What was prepared there is prepared again where settings change it.
+chown -R ops:ops "$release/dbt_project/target" "$release/dbt_project/logs"
+# By a shell of the account's own: what root may still enter while it changes accounts, a service may not.
+if ! setpriv --reuid=ops --regid=ops --init-groups sh -c "exec '$release/.venv/bin/python' -c ''" 2>/dev/null; then
+    echo "install: the account ops may not run $(readlink -f "$release/.venv/bin/python"): name a Python that it may," \
+        "as in PYTHON=/usr/bin/python3 $0" >&2
+    rm -rf "$release"
+    exit 1
+fi
 "$release/.venv/bin/python" -m compileall -q -j 2 "$release/ops_platform" "$release/assets" "$release/jobs" \
     "$release/sensors" "$release/resources" >/dev/null || true
 
