@@ -16,7 +16,8 @@ from ops_platform.backup.manifest import Backup, backups_in
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How many of each are kept. The newest of all is always kept, and the newest that passed a restore drill."""
+    """How many of each are kept. The newest of all is always kept, the newest that passed a restore drill, and the one
+    made before the last upgrade, which a rollback may want."""
 
     daily: int = 7
     weekly: int = 4
@@ -38,7 +39,8 @@ def to_keep(backups: Sequence[Backup], keep: Keep) -> set[Path]:
         kept |= set(list(seen.values())[:count])
     kept |= {backup.path for backup in backups[:1]}
     proven = next((backup.path for backup in backups if backup.drill is not None and backup.drill.get("equal")), None)
-    return kept | ({proven} if proven is not None else set())
+    before_upgrade = next((backup.path for backup in backups if backup.before_upgrade), None)
+    return kept | {path for path in (proven, before_upgrade) if path is not None}
 
 
 def remove_old(directory: Path, keep: Keep) -> list[Path]:

@@ -35,9 +35,11 @@ _LOCK = 4_172_018_016
 
 
 def make(
-    directory: Path | None = None, *, settings: Settings | None = None, step: Callable[[str], None] = lambda _: None
-) -> Backup:
-    """Make a backup in `directory` (default: the settings') and prove that it can be read back.
+    directory: Path | None = None, *, settings: Settings | None = None, step: Callable[[str], None] = lambda _: None,
+    before_upgrade: bool = False,
+) -> Backup:  # fmt: skip
+    """Make a backup in `directory` (default: the settings') and prove that it can be read back. One made
+    `before_upgrade` is kept until the next such.
 
     Raises `BackupFailure`; an unfinished one leaves nothing behind but what ends in `.partial`."""
     settings = settings or get_settings()
@@ -55,7 +57,7 @@ def make(
         _refuse_full_disk(directory, settings)
         partial.mkdir(mode=0o700)
         try:
-            backup = _fill(partial, at, settings, step, began)
+            backup = _fill(partial, at, settings, step, began, before_upgrade)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise BackupFailure(f"cannot write {partial}: {error.strerror or error}") from None
@@ -65,7 +67,9 @@ def make(
     return backup
 
 
-def _fill(partial: Path, at: datetime, settings: Settings, step: Callable[[str], None], began: float) -> Backup:
+def _fill(
+    partial: Path, at: datetime, settings: Settings, step: Callable[[str], None], began: float, before_upgrade: bool
+) -> Backup:
     databases = {}
     for database in (DAGSTER, WAREHOUSE):
         step(f"dump of {database}")
@@ -79,7 +83,7 @@ def _fill(partial: Path, at: datetime, settings: Settings, step: Callable[[str],
     manifest = {
         "format": FORMAT, "at": min(databases[name]["at"] for name in databases), "made_at": at.isoformat(),
         "release": release(), "databases": databases, "roles": _roles(settings),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - began, 1), "before_upgrade": before_upgrade,
     }  # fmt: skip
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     write_sums(partial)

@@ -41,6 +41,11 @@ class Backup:
         return sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
 
     @property
+    def before_upgrade(self) -> bool:
+        """Whether an upgrade made it, to go back to."""
+        return bool(self.manifest.get("before_upgrade"))
+
+    @property
     def drill(self) -> dict[str, Any] | None:
         """What the last restore drill of it found, if there was one."""
         try:

@@ -17,9 +17,10 @@ from ops_platform.cli.options import JSON
 @click.group(invoke_without_command=True)
 @click.option("--to", type=click.Path(file_okay=False, path_type=Path), help="Directory (default: OPS_BACKUPS).")
 @click.option("--prove", is_flag=True, help="Also restore it aside and compare it.")
+@click.option("--before-upgrade", is_flag=True, help="Keep it until the next upgrade's: `ops rollback` may want it.")
 @JSON
 @click.pass_context
-def backup(context: click.Context, to: Path | None, prove: bool, as_json: bool) -> None:
+def backup(context: click.Context, to: Path | None, prove: bool, before_upgrade: bool, as_json: bool) -> None:
     """Back both databases and the home's documents up; work goes on meanwhile.
 
     \b
@@ -32,7 +33,7 @@ def backup(context: click.Context, to: Path | None, prove: bool, as_json: bool) 
     if context.invoked_subcommand is None:
         from ops_platform.commands.backup import make
 
-        sys.exit(make(to=to, prove=prove, as_json=as_json))
+        sys.exit(make(to=to, prove=prove, before_upgrade=before_upgrade, as_json=as_json))
 
 
 @backup.command("list")

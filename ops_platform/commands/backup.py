@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ops_platform.backup.manifest import Backup
 
 
-def make(*, to: Path | None, prove: bool, as_json: bool) -> int:
+def make(*, to: Path | None, prove: bool, before_upgrade: bool, as_json: bool) -> int:
     """Make a backup, remove what the rule does not keep, and with `prove` restore it aside and compare it."""
     from ops_platform.backup.keeping import remove_old
     from ops_platform.backup.making import make as made
@@ -33,7 +33,7 @@ def make(*, to: Path | None, prove: bool, as_json: bool) -> int:
     steps = Steps()
     directory = to or settings.backups_directory
     with steps.step(f"backup in {directory}"):
-        backup = made(directory, settings=settings, step=steps.detail)
+        backup = made(directory, settings=settings, step=steps.detail, before_upgrade=before_upgrade)
     found = _drill(backup, settings) if prove else None
     gone = remove_old(directory, keep_of(settings))
     if as_json:
@@ -64,7 +64,7 @@ def show_list(*, as_json: bool) -> int:
         commit = backup.manifest["release"]["commit"][:10]
         click.echo(
             f"{backup.name}  {hours:,.0f} h old, {backup.size / 1e6:,.1f} MB, {_rows(backup):,} rows, release {commit},"
-            f" {proven}"
+            f" {proven}{', made before an upgrade' if backup.before_upgrade else ''}"
         )
     return 0
 

@@ -60,7 +60,7 @@ def upgrade(source: Path, *, base: Path | None) -> int:
         shutil.rmtree(new, ignore_errors=True)
         raise UpgradeFailure(f"nothing was changed: {error}") from None
     _say(began, "backup")
-    made = json.loads(_ops(old, "backup", "--json"))
+    made = json.loads(_ops(old, "backup", "--before-upgrade", "--json"))
     stopped = time.monotonic()
     _stop(old)
     record = Upgrade(str(old), str(new), str(made["path"]), datetime.now(UTC).isoformat())
@@ -99,16 +99,25 @@ def _back(place: Path, record: Upgrade, began: float) -> None:
     old, new = Path(record.before), Path(record.after)
     if not (old / ".venv" / "bin" / "ops").exists():
         raise UpgradeFailure(f"{old} is gone: `deploy/install.sh` from its source, then `ops restore {record.backup}`")
+    if not Path(record.backup).is_dir() and _newer_database(old):
+        raise UpgradeFailure(
+            f"nothing was changed: {new.name} changed the database, and the backup made before it, {record.backup}, is"
+            " gone. Put it there again, or stay and upgrade to a release that mends what is wrong"
+        )
     _say(began, f"stopping {new.name}")
     _stop(new)
     _switch(place, old)
-    changed = _ops(old, "selfcheck", "--database", allowed=(0, 1), quiet=True)
-    if "migrations this release lacks" in changed:
+    if _newer_database(old):
         _say(began, "the database was changed by the newer release: restoring the backup made before it")
         _ops(old, "restore", record.backup, "--replace", "--json")
     _say(began, f"starting {old.name}")
     _start(old)
     _ops(old, "selfcheck", "--live", "--wait", LIVE_SECONDS)
+
+
+def _newer_database(release: Path) -> bool:
+    """Whether a newer release than this one has changed the database."""
+    return "migrations this release lacks" in _ops(release, "selfcheck", "--database", allowed=(0, 1), quiet=True)
 
 
 def _base(base: Path | None) -> Path:

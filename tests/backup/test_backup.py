@@ -244,10 +244,11 @@ def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path, name: str, k
 # -- what is kept -------------------------------------------------------------------------------------------------
 
 
-def dated(directory: Path, at: datetime, *, proven: bool = False) -> Backup:
+def dated(directory: Path, at: datetime, *, proven: bool = False, before_upgrade: bool = False) -> Backup:
     path = directory / name_of(at)
     path.mkdir(parents=True)
-    (path / "manifest.json").write_text(json.dumps({"format": 1, "at": at.isoformat()}))
+    said = {"format": 1, "at": at.isoformat(), "before_upgrade": before_upgrade}
+    (path / "manifest.json").write_text(json.dumps(said))
     if proven:
         (path / "drill.json").write_text('{"equal": true}')
     return Backup(path, at, {})
@@ -270,6 +271,18 @@ def test_a_proven_backup_outlives_the_rule_and_strangers_are_left_alone(tmp_path
     remove_old(tmp_path, Keep(daily=2, weekly=0, monthly=0))
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == sorted([*(name_of(newest - timedelta(days=day)) for day in (0, 1, 33)), "holiday photographs"])
+
+
+def test_what_an_upgrade_goes_back_to_is_kept_until_the_next_one(tmp_path: Path) -> None:
+    """Whatever else is backed up on that day and for months after it."""
+    newest = datetime(2026, 11, 21, 23, 0, tzinfo=UTC)
+    last, one_before = newest - timedelta(days=3, hours=2), newest - timedelta(days=30, hours=2)
+    for hours in range(0, 24 * 40, 6):
+        dated(tmp_path, newest - timedelta(hours=hours))
+    for at in (last, one_before):
+        dated(tmp_path, at, before_upgrade=True)
+    remove_old(tmp_path, Keep(daily=1, weekly=0, monthly=0))
+    assert {path.name for path in tmp_path.iterdir()} == {name_of(newest), name_of(last)}
 
 
 def test_several_backups_a_day_count_as_one_day(tmp_path: Path) -> None:
