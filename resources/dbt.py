@@ -10,26 +10,53 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+# What dagster-dbt imports and nobody here uses, by what of it must not be there already: dbt Cloud with its client, and
+# the parser for the lineage of columns.
+_UNUSED = {
+    "requests": ("dagster_dbt.cloud", "dagster_dbt.cloud_v2", "dagster_dbt.cloud_v2.component"),
+    "sqlglot": ("sqlglot", "sqlglot.expressions", "sqlglot.lineage", "sqlglot.optimizer"),
+}
+
+
+class _Unused(ModuleType):
+    """Stands for a module while others import names from it; whoever used one would be told."""
+
+    __path__: ClassVar[list[str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {"__init__": _refuse, "__module__": self.__name__})
+
+
+def _refuse(self: object, *_: Any, **__: Any) -> None:
+    raise ImportError(f"{type(self).__module__}.{type(self).__name__} is left out here (resources/dbt.py)")
 
 
 @contextmanager
-def _dbt_stays_out() -> Iterator[None]:
+def _unused_stays_out() -> Iterator[None]:
     """dagster-dbt imports dbt's own library where it finds it, 550 modules, 40 MB and 1.5 s of processor time in every
     process, and works without (as it does for dbt Fusion). dbt runs in a process of its own here: nobody else needs it.
-    """
+    What else it imports and is not used here is 50 MB more. What somebody has imported already stays."""
     absent = "dbt.version"
-    if absent in sys.modules:  # somebody has loaded it already: nothing is saved
-        yield
-        return
-    sys.modules[absent] = None  # type: ignore[assignment]  # how Python is told that a module is not there
+    stand_ins = {each for first, names in _UNUSED.items() if first not in sys.modules for each in names}
+    stand_ins -= sys.modules.keys()
+    if absent not in sys.modules:
+        sys.modules[absent] = None  # type: ignore[assignment]  # how Python is told that a module is not there
+        stand_ins.add(absent)
+    for name in stand_ins - {absent}:
+        sys.modules[name] = _Unused(name)
     try:
         yield
     finally:
-        del sys.modules[absent]
+        for name in stand_ins:
+            del sys.modules[name]
 
 
-with _dbt_stays_out():
+with _unused_stays_out():
     from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
 __all__ = ["DagsterDbtTranslator", "DbtCliResource", "DbtProject", "WarehouseDbt", "dbt_assets"]

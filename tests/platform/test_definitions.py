@@ -38,6 +38,22 @@ def test_load_needs_no_network_database_or_secret(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+def test_what_nobody_uses_is_not_imported() -> None:
+    """50 MB of every process that knows the definitions; who needs one of them imports it all the same."""
+    code = (
+        "import sys\n"
+        "from ops_platform.definitions import defs\n"
+        "print(sorted({'sqlglot', 'requests', 'dbt.cli', 'pandas', 'numpy'} & sys.modules.keys()))\n"
+        "from sqlglot.lineage import lineage\n"
+        "import requests, dagster_dbt.cloud_v2.client\n"
+        "print(callable(lineage), hasattr(dagster_dbt.cloud_v2.client, 'DbtCloudWorkspaceClient'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == ["[]", "True True"], done.stderr
+
+
 def test_every_asset_is_described_owned_and_of_a_kind(definitions: Definitions) -> None:
     for spec in definitions.resolve_all_asset_specs():
         name = spec.key.to_user_string()
