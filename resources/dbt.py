@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 # What dagster-dbt imports and nobody here uses, by what of it must not be there already: dbt Cloud with its client, and
 # the parser for the lineage of columns.
@@ -24,7 +24,9 @@ _UNUSED = {
 class _Unused(ModuleType):
     """Stands for a module while others import names from it; whoever used one would be told."""
 
-    __path__: ClassVar[list[str]] = []
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__ = []  # it has modules below it
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
