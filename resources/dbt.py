@@ -43,18 +43,16 @@ def _unused_stays_out() -> Iterator[None]:
     """dagster-dbt imports dbt's own library where it finds it, 550 modules, 40 MB and 1.5 s of processor time in every
     process, and works without (as it does for dbt Fusion). dbt runs in a process of its own here: nobody else needs it.
     What else it imports and is not used here is 50 MB more. What somebody has imported already stays."""
-    absent = "dbt.version"
-    stand_ins = {each for first, names in _UNUSED.items() if first not in sys.modules for each in names}
-    stand_ins -= sys.modules.keys()
-    if absent not in sys.modules:
-        sys.modules[absent] = None  # type: ignore[assignment]  # how Python is told that a module is not there
-        stand_ins.add(absent)
-    for name in stand_ins - {absent}:
-        sys.modules[name] = _Unused(name)
+    left_out: dict[str, Any] = {
+        name: _Unused(name) for first, names in _UNUSED.items() if first not in sys.modules for name in names
+    }
+    left_out["dbt.version"] = None  # how Python is told that a module is not there
+    left_out = {name: stand_in for name, stand_in in left_out.items() if name not in sys.modules}
+    sys.modules.update(left_out)
     try:
         yield
     finally:
-        for name in stand_ins:
+        for name in left_out:
             del sys.modules[name]
 
 

@@ -134,7 +134,7 @@ class GitHubSource:
 
         Raises `PermanentFailure` where nothing is left to read."""
         found = [self.client.repository(name) for name in self.repositories]
-        read = [repository for repository in found if repository.get("has_issues") is not False]
+        read = [repository for repository in found if _has_issues(repository)]
         off = {str(repository["full_name"]) for repository in found if repository not in read}
         if off and not read:
             raise PermanentFailure(f"github: issues are switched off in {', '.join(sorted(off))}; {_SWITCH_ON}")
@@ -374,7 +374,7 @@ class GitHubSource:
 
     def _standing(self, name: str, repository: JsonObject) -> Probe:
         full_name = str(repository["full_name"])
-        if repository.get("has_issues") is False:
+        if not _has_issues(repository):
             return Probe(name, False, "issues are switched off", _SWITCH_ON, tuple(STREAMS))
         said = f"{repository.get('open_issues_count')} open issues and pull requests"
         if repository.get("archived"):
@@ -396,6 +396,10 @@ class GitHubSource:
 
     def close(self) -> None:
         self.client.http.close()
+
+
+def _has_issues(repository: JsonObject) -> bool:
+    return repository.get("has_issues") is not False
 
 
 # -- the cursor -----------------------------------------------------------------------------------------------
