@@ -109,7 +109,8 @@ def _run(plan: Plan, tags: Mapping[str, str], given: Mapping[str, Any], key: str
 
     from jobs.playbooks import playbook_job
     from jobs.toolbox import house
-    from ops_platform.instance.launcher import WORKER_TAG, identity
+    from ops_platform.instance.launcher import WORKER_TAG
+    from ops_platform.instance.processes import identity
     from resources.postgres import WarehouseResource
 
     logs = get_settings().ops_home / "logs"

@@ -54,7 +54,8 @@ def run_job(
     reset_settings()
     from dagster import DagsterInstance
 
-    from ops_platform.instance.launcher import WORKER_TAG, identity
+    from ops_platform.instance.launcher import WORKER_TAG
+    from ops_platform.instance.processes import identity
 
     if definitions is None:
         from ops_platform.build import build_definitions

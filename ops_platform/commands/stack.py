@@ -25,6 +25,7 @@ from ops_platform.commands.web import link, web_answers, web_url
 from ops_platform.failures import ConfigurationError
 from ops_platform.fleet.observations import Observer
 from ops_platform.instance.pace import MEMORY
+from ops_platform.instance.processes import identity, living
 from ops_platform.log_files import Rotation, other_logs
 from ops_platform.settings import PROJECT_ROOT, get_settings
 
@@ -146,6 +147,7 @@ def supervise() -> int:
 def _write_state(path: Path, services: list[Service]) -> None:
     content = {
         "supervisor": os.getpid(),
+        "identity": identity(os.getpid()),
         "services": {
             service.name: {
                 "state": service.state,
@@ -166,14 +168,14 @@ def _write_state(path: Path, services: list[Service]) -> None:
 
 
 def stack_state() -> dict[str, object] | None:
-    """What the supervisor last wrote, or None when no stack runs."""
+    """What the supervisor last wrote, or None when no stack runs. A supervisor that was killed, or whose machine was,
+    leaves the file behind, and its process id may be somebody else's by now."""
     path = _paths()[0]
     try:
         content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-        os.kill(int(str(content["supervisor"])), 0)
+        return content if living(str(content["identity"])) else None
     except (OSError, ValueError, KeyError):
         return None
-    return content
 
 
 def up(*, foreground: bool) -> int:
@@ -211,11 +213,9 @@ def down() -> int:
         click.echo("Nothing is up.")
         return 0
     supervisor = int(str(state["supervisor"]))
-    os.kill(supervisor, signal.SIGTERM)
+    _signal(supervisor, signal.SIGTERM)
     for _ in range(300):
-        try:
-            os.kill(supervisor, 0)
-        except ProcessLookupError:
+        if not living(str(state["identity"])):
             break
         time.sleep(0.1)
     else:

@@ -44,7 +44,8 @@ def run(number: int, *, as_json: bool) -> int:
 
     from jobs.work_orders import work_order_job
     from ops_platform.database import connect
-    from ops_platform.instance.launcher import WORKER_TAG, identity
+    from ops_platform.instance.launcher import WORKER_TAG
+    from ops_platform.instance.processes import identity
     from ops_platform.work_orders.queue import AGENT_TAG, ATTEMPT_TAG, ORDER_TAG, PRIORITY_TAG
 
     with connect() as connection:

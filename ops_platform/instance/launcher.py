@@ -27,7 +27,7 @@ from dagster._core.origin import JobPythonOrigin
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
-from ops_platform.instance.processes import WORKER_MODULE
+from ops_platform.instance.processes import WORKER_MODULE, here, identity, living
 from ops_platform.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -143,36 +143,6 @@ class BotRunLauncher(RunLauncher, ConfigurableClass):
             del self._started[run_id]
             if process.returncode == 0:
                 (Path(os.environ["DAGSTER_HOME"]) / "runs" / f"{run_id}.log").unlink(missing_ok=True)
-
-
-def here() -> str:
-    """This machine since it was started: a process id means nothing elsewhere or after a reboot."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot}:{os.readlink('/proc/self/ns/pid')}"
-
-
-def identity(pid: int) -> str:
-    """A process, told apart from a later one with the same id."""
-    return f"{here()}:{pid}:{_begun(pid)}"
-
-
-def living(worker: str) -> int | None:
-    """The process id of `worker` while it lives."""
-    place, _, rest = worker.rpartition(":")
-    place, _, pid = place.rpartition(":")
-    if place != here() or not pid.isdigit():
-        return None
-    return int(pid) if _begun(int(pid)) == rest and rest else None
-
-
-def _begun(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty when it is gone or waits to be taken as a zombie."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    fields = status.rpartition(")")[2].split()
-    return "" if fields[0] in ("Z", "X") else fields[19]
 
 
 def _refuse_isolated(bot: str) -> None:

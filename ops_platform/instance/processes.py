@@ -1,6 +1,8 @@
-"""Processes here: those of runs, found in `/proc`, and one that ends with its parent. No Dagster, no database.
+"""Processes here: those of runs, found in `/proc`, what tells one from a later one with the same id, and one that ends
+with its parent. No Dagster, no database.
 
-Belongs here: finding them, tying one to another. Does not belong here: starting and judging them (`launcher.py`).
+Belongs here: finding them, telling them apart, tying one to another. Does not belong here: starting and judging them
+(`launcher.py`).
 """
 
 from __future__ import annotations
@@ -44,3 +46,33 @@ def of_runs(dagster_home: Path) -> list[int]:
         if f"DAGSTER_HOME={dagster_home}".encode() in environment and int(entry.name) != os.getpid():
             found.append(int(entry.name))
     return found
+
+
+def here() -> str:
+    """This machine since it was started: a process id means nothing elsewhere or after a reboot."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot}:{os.readlink('/proc/self/ns/pid')}"
+
+
+def identity(pid: int) -> str:
+    """A process, told apart from a later one with the same id."""
+    return f"{here()}:{pid}:{_begun(pid)}"
+
+
+def living(worker: str) -> int | None:
+    """The process id of `worker` while it lives."""
+    place, _, rest = worker.rpartition(":")
+    place, _, pid = place.rpartition(":")
+    if place != here() or not pid.isdigit():
+        return None
+    return int(pid) if _begun(int(pid)) == rest and rest else None
+
+
+def _begun(pid: int) -> str:
+    """When a process began, in the kernel's ticks; empty when it is gone or waits to be taken as a zombie."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    fields = status.rpartition(")")[2].split()
+    return "" if fields[0] in ("Z", "X") else fields[19]

@@ -75,7 +75,8 @@ def run(job: str, patience: float = 90.0) -> Any:
     from dagster._core.storage.dagster_run import DagsterRun
 
     import tests.instance.code_location as location
-    from ops_platform.instance.launcher import WORKER_TAG, living
+    from ops_platform.instance.launcher import WORKER_TAG
+    from ops_platform.instance.processes import living
 
     with DagsterInstance.get() as instance:
         reconstructed = reconstructable(getattr(location, job))
@@ -186,7 +187,7 @@ def test_deaths_far_apart_are_no_loop(warehouse: Any) -> None:
 
 
 def test_a_process_is_told_apart_from_a_later_one_and_another_machines() -> None:
-    from ops_platform.instance.launcher import here, identity, living
+    from ops_platform.instance.processes import here, identity, living
 
     own = identity(os.getpid())
     assert living(own) == os.getpid()

@@ -18,7 +18,7 @@ from ops_platform.commands import stack
 from ops_platform.commands.services import SUPERVISOR, refuse_taken_port
 from ops_platform.failures import ConfigurationError
 from ops_platform.log_files import Rotation
-from ops_platform.settings import PROJECT_ROOT
+from ops_platform.settings import PROJECT_ROOT, get_settings
 
 
 def watched(service: stack.Service, seconds: float) -> None:
@@ -78,6 +78,29 @@ def test_services_end_with_a_supervisor_that_is_killed() -> None:
         time.sleep(0.05)
     else:
         assert not Path(f"/proc/{service}").exists()
+
+
+def test_what_a_killed_supervisor_left_behind_is_no_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its process id belongs to somebody else by now, who is neither taken for it nor ended in its place."""
+    monkeypatch.setenv("OPS_HOME", str(tmp_path))
+    get_settings.cache_clear()
+    mine = [stack.Service("web", ["true"], tmp_path / "web.log")]
+    stack._write_state(tmp_path / "stack.json", mine)
+    written = stack.stack_state()
+    assert written is not None and written["supervisor"] == os.getpid()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            old = (tmp_path / "stack.json").read_text().replace(f": {os.getpid()},", f": {other.pid},")
+            # The same process id, begun at another time: the end of an identity is when it began.
+            begun = str(written["identity"]).replace(f":{os.getpid()}:", f":{other.pid}:")
+            (tmp_path / "stack.json").write_text(old.replace(str(written["identity"]), begun))
+            assert stack.stack_state() is None
+            assert stack.down() == 0 and "Nothing is up" in capsys.readouterr().out
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 def test_a_taken_port_is_named() -> None:
