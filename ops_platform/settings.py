@@ -13,12 +13,12 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ops_platform.failures import ConfigurationError
+from ops_platform.zones import zone_of
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
@@ -141,10 +141,7 @@ class Settings(BaseSettings):
     @classmethod
     def _zone_exists(cls, value: str | None) -> str | None:
         if value is not None:
-            try:
-                ZoneInfo(value)
-            except (ZoneInfoNotFoundError, ValueError) as error:
-                raise ValueError(f"{value!r} is not an IANA time zone, e.g. America/New_York") from error
+            zone_of(value)
         return value
 
     @field_validator("ops_console_url", "ops_dagster_url")

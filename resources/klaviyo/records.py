@@ -21,11 +21,13 @@ from zoneinfo import ZoneInfo
 
 from ops_platform.failures import TransientFailure
 from ops_platform.records import JsonObject, Record, Rejected
+from ops_platform.zones import zone_of
 from resources.klaviyo.streams import STATISTICS
 from resources.record_checks import (
     INVALID_MONEY,
     INVALID_NUMBER,
     INVALID_SHAPE,
+    LARGEST_BIGINT,
     MISSING_FIELD,
     MISSING_ID,
     Flaw,
@@ -179,8 +181,8 @@ def account(item: JsonObject) -> Record:
 def zone(name: Any) -> ZoneInfo:
     """The zone of that IANA name, or `Flaw`."""
     try:
-        return ZoneInfo(name)
-    except (TypeError, ValueError, OSError):
+        return zone_of(name)
+    except ValueError:
         raise Flaw(INVALID_SHAPE, f"timezone is {name!r}, not an IANA zone") from None
 
 
@@ -392,8 +394,9 @@ def measured(document: JsonObject, days: Sequence[date], measurements: Sequence[
 def _amount(value: Any, name: str) -> Decimal:
     if value is None:
         return Decimal(0)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise TransientFailure(f"klaviyo: metric-aggregates answered {name} = {value!r}, not a number")
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not abs(value) <= LARGEST_BIGINT:
+        said = str(value)[:80]
+        raise TransientFailure(f"klaviyo: metric-aggregates answered {name} = {said}, not a number that can be")
     return Decimal(value)
 
 
@@ -416,7 +419,16 @@ def statistics_of(row: JsonObject, names: Sequence[str]) -> JsonObject:
     found = row.get("statistics")
     if not isinstance(found, dict):
         raise Flaw(INVALID_SHAPE, "statistics are not an object")
-    return {name: None if found.get(name) is None else number_text(found[name], name) for name in names}
+    return {name: None if found.get(name) is None else _statistic(name, found[name]) for name in names}
+
+
+def _statistic(name: str, value: Any) -> str:
+    text = number_text(value, name)
+    if name != "conversion_value":
+        number = Decimal(text)
+        if number != number.to_integral_value() or abs(number) > LARGEST_BIGINT:
+            raise Flaw(INVALID_NUMBER, f"{name} is {text[:80]}, not a whole number that can be")
+    return text
 
 
 def groupings_of(row: JsonObject, names: Sequence[str]) -> JsonObject:

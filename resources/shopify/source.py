@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -21,6 +21,7 @@ from ops_platform.clock import day_bounds
 from ops_platform.failures import OpsError, PermanentFailure, TransientFailure
 from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Probe, Stream
 from ops_platform.records import JsonObject, Record, Rejected
+from ops_platform.zones import zone_of
 from resources.record_checks import LARGEST_PAYLOAD, Flaw, rejected, small_enough, utc_text
 from resources.shopify.bulk import BulkRunner, BulkUnavailable, Shape, assemble
 from resources.shopify.client import LARGEST_PAGE_OF_RECORDS, ShopifyClient, Walk
@@ -349,8 +350,8 @@ class ShopifySource:
             data = self.client.run("Shop")["shop"]
             zone = str(data.get("ianaTimezone"))
             try:
-                ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError):
+                zone_of(zone)
+            except ValueError:
                 raise PermanentFailure(
                     f"shopify: the shop's time zone {zone!r} is not known here; update tzdata"
                 ) from None

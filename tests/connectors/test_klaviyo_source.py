@@ -484,6 +484,37 @@ def test_what_was_set_aside_is_checked_again_without_asking_and_without_the_pers
         assert len(vendor.asked) == asked
 
 
+@pytest.mark.parametrize(
+    ("stream", "change", "reason"),
+    [
+        ("campaign_values", {"opens": 1.5}, "invalid_number"),
+        ("campaign_values", {"opens": 2**63}, "invalid_number"),
+        ("campaign_values", {"opens": "1E+30"}, "invalid_number"),
+        ("flow_values", {"recipients": -(2**64)}, "invalid_number"),
+        ("campaign_values", {"opens": 3.0, "conversion_value": 10.255}, None),
+        ("accounts", {"timezone": "Mars/Olympus_Mons"}, "invalid_shape"),
+        ("accounts", {"timezone": "America"}, "invalid_shape"),
+        ("accounts", {"timezone": "America/New_York"}, None),
+    ],
+)
+def test_what_a_table_cannot_hold_is_set_aside(stream: str, change: dict[str, Any], reason: str | None) -> None:
+    """A count that is none and a zone nobody knows would each stop every build that comes after."""
+    account = {"timezone": "UTC", "preferred_currency": "USD", "contact_information": {"organization_name": "N"}}
+    account |= {"locale": "en-US", "industry": "x", "test_account": False}
+    items: dict[str, Any] = {
+        "accounts": {"id": "A", "attributes": account | change},
+        "campaign_values": {
+            "groupings": {"campaign_id": "C", "campaign_message_id": "M", "send_channel": "email"},
+            "names": ["campaign_id", "campaign_message_id", "send_channel"], "more": {}, "statistics": change,
+        },
+    }  # fmt: skip
+    items["flow_values"] = items["campaign_values"]
+    with source_for(Account()) as (source, _):
+        page = source.recheck(source.streams[stream], [items[stream]], now=NOW)
+    assert [each.reason for each in page.rejected] == ([] if reason is None else [reason])
+    assert len(page.records) == (reason is None)
+
+
 def test_an_event_without_a_value_lands_unknown() -> None:
     account = Account()
     account.events[1] = account.event("E2", "2024-12-02T12:00:00Z", None)

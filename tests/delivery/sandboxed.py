@@ -51,13 +51,16 @@ class Sandbox:
 
 
 @contextmanager
-def running_sandbox(base: Path, profile: str = "generous") -> Iterator[Sandbox]:
+def running_sandbox(base: Path, profile: str = "generous", *, company: bool = False) -> Iterator[Sandbox]:
+    """A shop with one order, or a whole company."""
     orders, port_file = base / "orders.csv", base / "port"
-    orders.write_text(ORDERS, encoding="utf-8")
     arguments = {
         "--port": "0", "--port-file": str(port_file), "--clock": "2026-11-20T06:00:00-05:00",
-        "--orders": str(orders), "--state": str(base / "state"), "--profile": profile, "--netsuite-key": "ec",
+        "--state": str(base / "state"), "--profile": profile, "--netsuite-key": "ec",
     }  # fmt: skip
+    if not company:
+        orders.write_text(ORDERS, encoding="utf-8")
+        arguments["--orders"] = str(orders)
     process = subprocess.Popen(
         [sys.executable, "-m", "sandbox", *(part for pair in arguments.items() for part in pair)],
         stdout=subprocess.PIPE,

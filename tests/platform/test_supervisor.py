@@ -18,7 +18,7 @@ from ops_platform.commands import stack
 from ops_platform.commands.services import SUPERVISOR, refuse_taken_port
 from ops_platform.failures import ConfigurationError
 from ops_platform.log_files import Rotation
-from ops_platform.settings import PROJECT_ROOT, get_settings
+from ops_platform.settings import PROJECT_ROOT
 
 
 def watched(service: stack.Service, seconds: float) -> None:
@@ -84,8 +84,7 @@ def test_what_a_killed_supervisor_left_behind_is_no_stack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its process id belongs to somebody else by now, who is neither taken for it nor ended in its place."""
-    monkeypatch.setenv("OPS_HOME", str(tmp_path))
-    get_settings.cache_clear()
+    monkeypatch.setattr(stack, "_paths", lambda: (tmp_path / "stack.json", tmp_path / "logs"))
     mine = [stack.Service("web", ["true"], tmp_path / "web.log")]
     stack._write_state(tmp_path / "stack.json", mine)
     written = stack.stack_state()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import pytest
 
 from sandbox.anthropic_api.writer import MODES, read_prompt
 from tests.sandbox.conftest import Served, official
+
+if TYPE_CHECKING:
+    import anthropic
 
 HEADERS = {"x-api-key": "sk-ant-sandbox", "anthropic-version": "2023-06-01"}
 EVIDENCE = {
@@ -58,6 +60,8 @@ STRUCTURED = {"format": {"type": "json_schema", "schema": SCHEMA}}
 
 
 def sdk(served: Served, key: str = "sk-ant-sandbox") -> anthropic.Anthropic:
+    import anthropic  # a second of every process that collects, and one runs this
+
     return anthropic.Anthropic(api_key=key, base_url=served.url, max_retries=0, timeout=20)
 
 
@@ -118,19 +122,23 @@ def test_answers_fit_the_vendors_schemas(served: Served) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (429, anthropic.RateLimitError),
-        (500, anthropic.InternalServerError),
-        (401, anthropic.AuthenticationError),
-        (400, anthropic.BadRequestError),
+        (429, "RateLimitError"),
+        (500, "InternalServerError"),
+        (401, "AuthenticationError"),
+        (400, "BadRequestError"),
     ],
 )
-def test_the_sdk_names_the_errors(served: Served, status: int, kind: type[Exception]) -> None:
+def test_the_sdk_names_the_errors(served: Served, status: int, kind: str) -> None:
+    import anthropic
+
     served.fault("anthropic", f"http_{status}")
-    with pytest.raises(kind):
+    with pytest.raises(getattr(anthropic, kind)):
         sdk(served).messages.create(**request())
 
 
 def test_overloaded_keeps_its_status_and_headers(served: Served) -> None:
+    import anthropic
+
     served.fault("anthropic", "http_529", should_retry=False)
     with pytest.raises(anthropic.APIStatusError) as refused:
         sdk(served).messages.create(**request())
@@ -140,6 +148,8 @@ def test_overloaded_keeps_its_status_and_headers(served: Served) -> None:
 
 
 def test_both_ways_to_show_the_key(served: Served) -> None:
+    import anthropic
+
     bearer = {"authorization": "Bearer sk-ant-sandbox", "anthropic-version": "2026-10-21"}
     assert served.http.post("/v1/messages", json=request(), headers=bearer).status_code == 200
     with pytest.raises(anthropic.AuthenticationError):
@@ -190,6 +200,8 @@ def test_an_unsound_request_is_told_what_is_wrong(served: Served, change: dict[s
 
 
 def test_missing_fields_and_unknown_models(served: Served) -> None:
+    import anthropic
+
     for key in ("model", "max_tokens", "messages"):
         body = request()
         del body[key]

@@ -20,7 +20,9 @@ MakeWarehouse = Callable[..., DbtWarehouse]
 
 
 @pytest.fixture(scope="module")
-def make_warehouse(server_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeWarehouse]:
+def make_warehouse(
+    server_home: Path, migrated: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MakeWarehouse]:
     """Makes an empty warehouse, on the product's dbt project or on another."""
     from ops_platform.database.server import running_server
 
@@ -29,7 +31,7 @@ def make_warehouse(server_home: Path, tmp_path_factory: pytest.TempPathFactory) 
     def make(project: Path = DBT_PROJECT) -> DbtWarehouse:
         scratch = tmp_path_factory.mktemp("dbt")
         # The same names in every module: dbt reads the project once for each.
-        made.append(DbtWarehouse(running_server(server_home), f"dbt_{len(made)}", scratch, project))
+        made.append(DbtWarehouse(running_server(server_home), f"dbt_{len(made)}", scratch, project, migrated))
         return made[-1]
 
     yield make

@@ -58,16 +58,19 @@ STREAMS = {
 
 
 class DbtWarehouse:
-    """One database. `build` runs dbt in this process; the project may be another than the product's."""
+    """One database, a copy of `template` where there is one. `build` runs dbt in this process; the project may be
+    another than the product's."""
 
-    def __init__(self, address: ServerAddress, name: str, scratch: Path, project: Path = DBT_PROJECT) -> None:
+    def __init__(
+        self, address: ServerAddress, name: str, scratch: Path, project: Path = DBT_PROJECT, template: str = "template1"
+    ) -> None:
         self.address = address
         self.name = name
         self.scratch = scratch
         self.project = project
         self._sync_id = 0
         with psycopg.connect(address.url("postgres"), autocommit=True) as maintenance:
-            maintenance.execute(f"create database {name}".encode())
+            maintenance.execute(f"create database {name} template {template} strategy file_copy".encode())
         self.connection = psycopg.connect(address.url(name), options="-c timezone=UTC", autocommit=True)
         migrate(self.connection)
         ensure_raw_tables(
