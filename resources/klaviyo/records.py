@@ -394,10 +394,11 @@ def measured(document: JsonObject, days: Sequence[date], measurements: Sequence[
 def _amount(value: Any, name: str) -> Decimal:
     if value is None:
         return Decimal(0)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not abs(value) <= LARGEST_BIGINT:
+    number = None if isinstance(value, bool) or not isinstance(value, int | Decimal) else Decimal(value)
+    if number is None or not number.is_finite() or abs(number) > LARGEST_BIGINT:
         said = str(value)[:80]
         raise TransientFailure(f"klaviyo: metric-aggregates answered {name} = {said}, not a number that can be")
-    return Decimal(value)
+    return number
 
 
 def kept_values(row: Any, names: Sequence[str], more: Mapping[str, str]) -> Any:

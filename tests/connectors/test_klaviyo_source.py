@@ -499,8 +499,10 @@ def test_what_was_set_aside_is_checked_again_without_asking_and_without_the_pers
 )
 def test_what_a_table_cannot_hold_is_set_aside(stream: str, change: dict[str, Any], reason: str | None) -> None:
     """A count that is none and a zone nobody knows would each stop every build that comes after."""
-    account = {"timezone": "UTC", "preferred_currency": "USD", "contact_information": {"organization_name": "N"}}
-    account |= {"locale": "en-US", "industry": "x", "test_account": False}
+    account: dict[str, Any] = {
+        "timezone": "UTC", "preferred_currency": "USD", "contact_information": {"organization_name": "N"},
+        "locale": "en-US", "industry": "x", "test_account": False,
+    }  # fmt: skip
     items: dict[str, Any] = {
         "accounts": {"id": "A", "attributes": account | change},
         "campaign_values": {
