@@ -17,7 +17,7 @@ from typing import Any
 from ops_platform.ingestion.contract import Stream
 from ops_platform.records import JsonObject
 from resources.netsuite.client import number_literal, text_literal
-from resources.record_checks import MISSING_FIELD, NULL_MONEY, Flaw
+from resources.record_checks import INVALID_SHAPE, MISSING_FIELD, NULL_MONEY, Flaw
 
 VENDOR = "netsuite"
 LOOK_BACK = timedelta(hours=1)
@@ -133,8 +133,11 @@ def in_list(values: tuple[str, ...]) -> str:
 
 def _required(row: JsonObject, *names: str) -> None:
     for name in names:
-        if row.get(name) is None:
+        value = row.get(name)
+        if value is None:
             raise Flaw(MISSING_FIELD, f"{name} is missing")
+        if isinstance(value, list | dict):
+            raise Flaw(INVALID_SHAPE, f"{name} is a {type(value).__name__}, not one value")
 
 
 def check_transaction(row: JsonObject) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +49,13 @@ def test_a_page_as_it_usually_comes_is_plain() -> None:
         assert "links" not in left
         assert "headermodified" not in left
         assert outcome(check_row, table, row) == ((identity, latest), left)
+
+
+@pytest.mark.parametrize("value", [[], ["CashSale"], {}, {"id": "CashSale"}])
+def test_more_than_one_value_where_there_is_one_is_refused(value: Any) -> None:
+    for table, row in ((LINES, LINE), (HEADERS, HEADER)):
+        for check in (whole_row, check_row):
+            assert outcome(check, table, {**row, "type": value})[0] == "invalid_shape"
 
 
 @given(st.data())
