@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -85,6 +86,15 @@ def decimal_text(value: Any, where: str, reason: str = INVALID_NUMBER) -> None:
         raise Flaw(reason, f"{where} is {_shown(value)}, not a decimal number as text")
 
 
+def whole_number(text: str, where: str) -> int:
+    """What decimal text says, where that is a whole number that a bigint holds, or `Flaw`."""
+    decimal_text(text, where)
+    number = Decimal(text)
+    if number != number.to_integral_value() or abs(number) > LARGEST_BIGINT:
+        raise Flaw(INVALID_NUMBER, f"{where} is {_shown(text)}, not a whole number that can be")
+    return int(number)
+
+
 def is_decimal(value: Any) -> bool:
     """Whether `value` is a decimal number written as text."""
     if not isinstance(value, str):
@@ -157,7 +167,7 @@ def local_time(value: Any, where: str) -> None:
 def optional_moments(item: Mapping[str, Any], where: str, *keys: str) -> None:
     for key in keys:
         if item.get(key) is not None:
-            moment(item[key], f"{where}.{key}" if where else key)
+            moment(item[key], _place(where, key))
 
 
 def optional_integers(item: Mapping[str, Any], where: str, *keys: str, most: int = LARGEST_BIGINT) -> None:
@@ -165,13 +175,19 @@ def optional_integers(item: Mapping[str, Any], where: str, *keys: str, most: int
     for key in keys:
         value = item.get(key)
         if value is not None and not is_integer(value, most):
-            raise Flaw(INVALID_NUMBER, f"{where}.{key} is {_shown(value)}, not a whole number that can be")
+            raise Flaw(INVALID_NUMBER, f"{_place(where, key)} is {_shown(value)}, not a whole number that can be")
 
 
 def optional_flags(item: Mapping[str, Any], where: str, *keys: str) -> None:
     for key in keys:
         if item.get(key) is not None and not isinstance(item[key], bool):
-            raise Flaw(INVALID_SHAPE, f"{where}.{key} is {_shown(item[key])}, neither true nor false")
+            raise Flaw(INVALID_SHAPE, f"{_place(where, key)} is {_shown(item[key])}, neither true nor false")
+
+
+def optional_lists(item: Mapping[str, Any], where: str, *keys: str) -> None:
+    for key in keys:
+        if item.get(key) is not None and not isinstance(item[key], list):
+            raise Flaw(INVALID_SHAPE, f"{_place(where, key)} is {_shown(item[key])}, not a list")
 
 
 def is_integer(value: Any, most: int = LARGEST_BIGINT) -> bool:
@@ -187,6 +203,10 @@ def utc_text(at: datetime) -> str:
 def small_enough(size: int) -> None:
     if size > LARGEST_PAYLOAD:
         raise Flaw(OVERSIZED, f"{size:,} bytes, more than the {LARGEST_PAYLOAD:,} that a record may have")
+
+
+def _place(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
 
 
 def _shown(value: Any) -> str:

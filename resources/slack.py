@@ -30,7 +30,7 @@ from ops_platform.failures import ConfigurationError, OpsError, PermanentFailure
 from ops_platform.ingestion.contract import ControlTotal, LandedQuery, Page, Probe, Stream
 from ops_platform.records import JsonObject, Record, Rejected
 from resources.http import Answer, HttpClient, RetryPolicy, retry_after
-from resources.record_checks import INVALID_SHAPE, MISSING_ID, Flaw, rejected, utc_text
+from resources.record_checks import INVALID_SHAPE, MISSING_ID, Flaw, optional_flags, rejected, utc_text
 from resources.slack_progress import ChannelProgress, Progress
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ _USER_FIELDS = (
     "id", "team_id", "name", "real_name", "tz", "is_bot", "deleted", "is_restricted", "is_ultra_restricted",
     "is_stranger",
 )  # fmt: skip
+# What staging reads of a person or a channel as yes or no.
+_FLAGS = ("is_archived", "is_bot", "deleted", "is_restricted", "is_ultra_restricted", "is_stranger", "is_foreign")
 # The scopes of each endpoint; for private channels the second.
 SCOPES = {
     "channels": ("channels:read", "groups:read"),
@@ -571,6 +573,7 @@ def _check_named(item: JsonObject) -> Record:
     identity = item.get("id")
     if not isinstance(identity, str) or not identity:
         raise Flaw(MISSING_ID, f"id is {identity!r}")
+    optional_flags(item, identity, *_FLAGS)
     return Record(identity, item)
 
 

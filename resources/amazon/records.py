@@ -192,6 +192,11 @@ def _check_money(value: Any, where: str, *, required: bool = False) -> None:
 # -- inventory ------------------------------------------------------------------------------------------------
 
 
+_ONE_NUMBER = frozenset(
+    {"fulfillableQuantity", "inboundWorkingQuantity", "inboundShippedQuantity", "inboundReceivingQuantity"}
+)
+
+
 def check_summary(summary: JsonObject) -> Record:
     identity = text_id(summary.get("sellerSku"), "sellerSku")
     optional_integers(summary, identity, "totalQuantity")
@@ -200,7 +205,7 @@ def check_summary(summary: JsonObject) -> Record:
         raise Flaw(INVALID_SHAPE, "inventoryDetails is not an object")
     for name, value in (details or {}).items():
         # A number of units, or such numbers by what the units wait for.
-        of = value if isinstance(value, dict) else {name: value}
+        of = value if isinstance(value, dict) and name not in _ONE_NUMBER else {name: value}
         optional_integers(of, identity, *(key for key in of if key.endswith("Quantity")))
     said = summary.get("lastUpdatedTime")
     # Empty for a SKU that never had stock.

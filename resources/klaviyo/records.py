@@ -34,8 +34,10 @@ from resources.record_checks import (
     currency,
     decimal_text,
     moment,
+    optional_flags,
     rejected,
     text_id,
+    whole_number,
 )
 
 # Of an order's event: what names the order, its amounts, and where it came from.
@@ -173,6 +175,7 @@ def account(item: JsonObject) -> Record:
     item = kept_account(item)
     identity, found = identity_of(item), attributes_of(item)
     zone(found.get("timezone"))
+    optional_flags(found, "account", "test_account")
     currency(found.get("preferred_currency"), "preferred_currency")
     kept = {key: found[key] for key in _ACCOUNT}
     return Record(identity, {"id": identity, **kept, **found["contact_information"]})
@@ -207,6 +210,7 @@ def audience(item: JsonObject) -> Record:
     """A list or a segment."""
     identity, found = identity_of(item), attributes_of(item)
     kept = ("name", "opt_in_process", "is_active", "is_processing", "is_starred")
+    optional_flags(found, "", "is_active", "is_processing", "is_starred")
     payload = {"id": identity, **{key: found[key] for key in kept if key in found}, **_times(found)}
     return Record(identity, payload, optional_time(found.get("updated"), "updated"))
 
@@ -214,6 +218,7 @@ def audience(item: JsonObject) -> Record:
 def flow(item: JsonObject) -> Record:
     identity, found = identity_of(item), attributes_of(item)
     kept = ("name", "status", "archived", "trigger_type")
+    optional_flags(found, "", "archived")
     payload = {"id": identity, **{key: found.get(key) for key in kept}, **_times(found)}
     return Record(identity, payload, optional_time(found.get("updated"), "updated"))
 
@@ -238,6 +243,7 @@ def campaign(item: JsonObject) -> Record:
         optional_time(found.get(name), name)
     if not isinstance(found.get("status"), str):
         raise Flaw(MISSING_FIELD, f"status is {found.get('status')!r}")
+    optional_flags(found, "", "archived")
     strategy = found.get("send_strategy")
     kept = ("name", "status", "archived", "created_at", "scheduled_at", "send_time", "updated_at", "audiences")
     payload = {
@@ -425,11 +431,7 @@ def statistics_of(row: JsonObject, names: Sequence[str]) -> JsonObject:
 
 def _statistic(name: str, value: Any) -> str:
     text = number_text(value, name)
-    if name != "conversion_value":
-        number = Decimal(text)
-        if number != number.to_integral_value() or abs(number) > LARGEST_BIGINT:
-            raise Flaw(INVALID_NUMBER, f"{name} is {text[:80]}, not a whole number that can be")
-    return text
+    return text if name == "conversion_value" else str(whole_number(text, name))
 
 
 def groupings_of(row: JsonObject, names: Sequence[str]) -> JsonObject:

@@ -24,6 +24,7 @@ from resources.record_checks import (
     decimal_text,
     is_decimal,
     local_time,
+    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def _plain_dates(values: set[Any], where: str) -> bool:
 _PLAIN: Mapping[str, Callable[[set[Any], str], bool]] = {
     "key": _plain_keys,
     "number": lambda values, _: all(map(is_decimal, values)),
+    "integer": lambda values, where: all(_integer(value, where) == value for value in values),
     "time": _plain_times,
     "date": _plain_dates,
     "flag": lambda values, _: values <= {"T", "F"},
@@ -136,6 +138,8 @@ def check_row(table: Table, row: JsonObject) -> tuple[str, str | None]:
             if not isinstance(value, str):
                 value = row[column.name] = _number_as_text(value, column.name)
             decimal_text(value, column.name)
+        elif kind == "integer":
+            row[column.name] = _integer(value, column.name)
         elif kind == "time":
             local_time(value, column.name)
         elif kind == "date":
@@ -154,6 +158,11 @@ def _number_as_text(value: Any, where: str) -> str:
     if isinstance(value, float):
         return repr(value)
     raise Flaw(INVALID_NUMBER, f"{where} is {value!r}")
+
+
+def _integer(value: Any, where: str) -> str:
+    """A whole number as text, also where it came with an empty fraction."""
+    return str(whole_number(value if isinstance(value, str) else _number_as_text(value, where), where))
 
 
 def _currency(value: Any, where: str) -> str:

@@ -33,7 +33,7 @@ TIME_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS'
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`kind`: key, text, number, date, time, flag or currency. An optional column may be hidden from the role;
+    """`kind`: key, text, number, integer, date, time, flag or currency. An optional column may be hidden from the role;
     a hidden helper column (`payload` False) is asked for but does not land."""
 
     name: str
@@ -240,7 +240,7 @@ TABLES: Mapping[str, Table] = {
                 # Of the header, so that lines tie out by day without another table.
                 Column("type", "t.type"),
                 Column("trandate", "t.trandate", "date"),
-                Column("linesequencenumber", "tl.linesequencenumber", "number"),
+                Column("linesequencenumber", "tl.linesequencenumber", "integer"),
                 Column("item", "tl.item"),
                 Column("quantity", "tl.quantity", "number"),
                 Column("rate", "tl.rate", "number"),

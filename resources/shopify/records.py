@@ -33,6 +33,7 @@ from resources.record_checks import (
     moment,
     optional_flags,
     optional_integers,
+    optional_lists,
     optional_moments,
 )
 from resources.shopify.bulk import Shape
@@ -145,6 +146,7 @@ def check_order(order: JsonObject) -> datetime:
     updated = moment(order.get("updatedAt"), "updatedAt")
     optional_moments(order, "", "cancelledAt", "closedAt")
     optional_flags(order, "order", "taxesIncluded", "edited")
+    optional_lists(order, "order", "tags", "discountCodes")
     if not isinstance(order.get("name"), str):
         raise Flaw(MISSING_FIELD, "name is missing")
     if not isinstance(order.get("test"), bool):
@@ -189,6 +191,7 @@ def check_customer(customer: JsonObject) -> datetime:
         isinstance(orders, str) and len(orders) < 19 and orders.isascii() and orders.isdigit()
     ):
         raise Flaw(INVALID_NUMBER, f"customer.numberOfOrders is {orders!r}, not a whole number as text")
+    optional_lists(customer, "customer", "tags")
     moment(customer.get("createdAt"), "createdAt")
     return moment(customer.get("updatedAt"), "updatedAt")
 
@@ -204,6 +207,7 @@ def check_product(product: JsonObject) -> datetime:
         optional_integers(variant, where, "inventoryQuantity")
         optional_moments(variant, where, "createdAt", "updatedAt")
     optional_moments(product, "product", "createdAt")
+    optional_lists(product, "product", "tags")
     return moment(product.get("updatedAt"), "updatedAt")
 
 
