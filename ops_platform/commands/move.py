@@ -258,6 +258,7 @@ def _undo_switch(settings: Settings) -> str:
     if moved(settings):
         _marker(settings).unlink()
         return "this server is the company's again: `ops up`, after stopping the new one"
+    _nobody_at_work()
     with connect(maintenance_database(), autocommit=True) as server:
         for name in ("warehouse", "dagster"):
             server.execute(f"drop database if exists {name} with (force)".encode())

@@ -173,9 +173,14 @@ def stack_state() -> dict[str, object] | None:
     path = _paths()[0]
     try:
         content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-        return content if living(str(content["identity"])) else None
+        return content if living(_supervisor_of(content)) else None
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _supervisor_of(state: dict[str, object]) -> str:
+    """Its identity; what a release before this one wrote names its process id alone."""
+    return str(state.get("identity") or identity(int(str(state["supervisor"]))))
 
 
 def up(*, foreground: bool) -> int:
@@ -212,10 +217,15 @@ def down() -> int:
     if state is None:
         click.echo("Nothing is up.")
         return 0
-    supervisor = int(str(state["supervisor"]))
-    _signal(supervisor, signal.SIGTERM)
+    supervisor, known_as = int(str(state["supervisor"])), _supervisor_of(state)
+    try:
+        _signal(supervisor, signal.SIGTERM)
+    except PermissionError:
+        raise ConfigurationError(
+            f"process {supervisor} belongs to another account: stop the stack as the one that started it"
+        ) from None
     for _ in range(300):
-        if not living(str(state["identity"])):
+        if not living(known_as):
             break
         time.sleep(0.1)
     else:

@@ -21,6 +21,7 @@ from resources.record_checks import (
     INVALID_MONEY,
     INVALID_NUMBER,
     INVALID_SHAPE,
+    LARGEST_INT,
     MISSING_FIELD,
     Flaw,
     currency,
@@ -199,14 +200,14 @@ _ONE_NUMBER = frozenset(
 
 def check_summary(summary: JsonObject) -> Record:
     identity = text_id(summary.get("sellerSku"), "sellerSku")
-    optional_integers(summary, identity, "totalQuantity")
+    optional_integers(summary, identity, "totalQuantity", most=LARGEST_INT)
     details = summary.get("inventoryDetails")
     if details is not None and not isinstance(details, dict):
         raise Flaw(INVALID_SHAPE, "inventoryDetails is not an object")
     for name, value in (details or {}).items():
         # A number of units, or such numbers by what the units wait for.
         of = value if isinstance(value, dict) and name not in _ONE_NUMBER else {name: value}
-        optional_integers(of, identity, *(key for key in of if key.endswith("Quantity")))
+        optional_integers(of, identity, *(key for key in of if key.endswith("Quantity")), most=LARGEST_INT)
     said = summary.get("lastUpdatedTime")
     # Empty for a SKU that never had stock.
     updated = moment(said, "lastUpdatedTime") if said not in (None, "") else None

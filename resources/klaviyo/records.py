@@ -27,7 +27,6 @@ from resources.record_checks import (
     INVALID_MONEY,
     INVALID_NUMBER,
     INVALID_SHAPE,
-    LARGEST_BIGINT,
     MISSING_FIELD,
     MISSING_ID,
     Flaw,
@@ -397,11 +396,15 @@ def measured(document: JsonObject, days: Sequence[date], measurements: Sequence[
     return totals
 
 
+#: Of a day. What is more than that is none, and a thousand of them still fit a table's whole numbers.
+_MOST_OF_A_DAY = 10**15
+
+
 def _amount(value: Any, name: str) -> Decimal:
     if value is None:
         return Decimal(0)
     number = None if isinstance(value, bool) or not isinstance(value, int | Decimal) else Decimal(value)
-    if number is None or not number.is_finite() or abs(number) > LARGEST_BIGINT:
+    if number is None or not number.is_finite() or abs(number) > _MOST_OF_A_DAY:
         said = str(value)[:80]
         raise TransientFailure(f"klaviyo: metric-aggregates answered {name} = {said}, not a number that can be")
     return number

@@ -21,6 +21,7 @@ from resources.record_checks import (
     INVALID_MONEY,
     INVALID_NUMBER,
     INVALID_SHAPE,
+    LARGEST_INT,
     MISSING_FIELD,
     MISSING_ID,
     NULL_MONEY,
@@ -136,7 +137,7 @@ def _optional_list(owner: JsonObject, key: str, where: str) -> list[Any]:
 
 def _integer(owner: JsonObject, key: str, where: str) -> None:
     value = owner.get(key)
-    if not is_integer(value):
+    if not is_integer(value, LARGEST_INT):  # an Int of GraphQL
         raise Flaw(MISSING_FIELD, f"{where}.{key} is {value!r}, not a whole number")
 
 
@@ -161,7 +162,7 @@ def check_order(order: JsonObject) -> datetime:
         _integer(line, "quantity", where)
         _bag(line, "originalUnitPriceSet", where)
         _bag(line, "originalTotalSet", where)
-        optional_integers(line, where, "currentQuantity", "unfulfilledQuantity")
+        optional_integers(line, where, "currentQuantity", "unfulfilledQuantity", most=LARGEST_INT)
         optional_flags(line, where, "requiresShipping", "isGiftCard")
         for allocation in _optional_list(line, "discountAllocations", where):
             _bag(allocation, "allocatedAmountSet", where)
@@ -204,7 +205,7 @@ def check_product(product: JsonObject) -> datetime:
         decimal_text(variant["price"], f"{where}.price", INVALID_MONEY)
         if variant.get("compareAtPrice") is not None:
             decimal_text(variant["compareAtPrice"], f"{where}.compareAtPrice", INVALID_MONEY)
-        optional_integers(variant, where, "inventoryQuantity")
+        optional_integers(variant, where, "inventoryQuantity", most=LARGEST_INT)
         optional_moments(variant, where, "createdAt", "updatedAt")
     optional_moments(product, "product", "createdAt")
     optional_lists(product, "product", "tags")

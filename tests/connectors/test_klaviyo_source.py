@@ -515,6 +515,10 @@ def test_what_a_table_cannot_hold_is_set_aside(stream: str, change: dict[str, An
         page = source.recheck(source.streams[stream], [items[stream]], now=NOW)
     assert [each.reason for each in page.rejected] == ([] if reason is None else [reason])
     assert len(page.records) == (reason is None)
+    for record in page.records if stream.endswith("values") else ():
+        assert {name: record.payload["statistics"][name] for name in change} == {
+            "opens": "3", "conversion_value": "10.255",
+        }  # fmt: skip
 
 
 def test_an_event_without_a_value_lands_unknown() -> None:

@@ -284,6 +284,18 @@ def test_hostile_names_reach_no_markup(kept: Dog) -> None:
     assert "&lt;!channel&gt;" in said and "<!channel>" not in said and "$(id)" in said
 
 
+def test_a_service_that_was_left_down_is_told_while_its_supervisor_lives(kept: Dog) -> None:
+    with subprocess.Popen(["sleep", "60"]) as supervisor:
+        (kept.home / "stack.json").write_text(
+            f'{{"supervisor": {supervisor.pid}, "services": {{"web": {{"state": "given up", "pid": null}}}}}}'
+        )
+        assert "web ended too often" in kept.told()
+        supervisor.kill()
+        supervisor.wait()
+    over = kept.told()
+    assert "🟢" in over and "Over:" in over and "🔴" not in over
+
+
 def test_settings_are_read_and_never_run(dog: Dog, tmp_path: Path) -> None:
     settings = tmp_path / "settings.env"
     settings.write_text(

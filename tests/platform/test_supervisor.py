@@ -4,6 +4,7 @@ supervisor; and log files that do not grow for ever."""
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import signal
 import socket
@@ -89,6 +90,13 @@ def test_what_a_killed_supervisor_left_behind_is_no_stack(
     stack._write_state(tmp_path / "stack.json", mine)
     written = stack.stack_state()
     assert written is not None and written["supervisor"] == os.getpid()
+    # What a release before this one wrote says no more than its process id.
+    bare = {name: value for name, value in written.items() if name != "identity"}
+    (tmp_path / "stack.json").write_text(json.dumps(bare))
+    assert stack.stack_state() == bare
+    (tmp_path / "stack.json").write_text(json.dumps(bare | {"supervisor": 2**22 + 1}))
+    assert stack.stack_state() is None
+    stack._write_state(tmp_path / "stack.json", mine)
     with subprocess.Popen(["sleep", "60"]) as other:
         try:
             old = (tmp_path / "stack.json").read_text().replace(f": {os.getpid()},", f": {other.pid},")
