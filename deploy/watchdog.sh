@@ -322,7 +322,7 @@ check_supervision() {
     looked_at services
     # What a supervisor that is gone left behind says nothing about now.
     supervisor=$(sed -n 's/.*"supervisor": \([0-9][0-9]*\).*/\1/p' "$home/stack.json" 2>/dev/null)
-    if [ -r "$home/stack.json" ] && { [ -z "$supervisor" ] || [ -d "/proc/$supervisor" ]; }; then
+    if [ -r "$home/stack.json" ] && { [ -z "$supervisor" ] || [ -d "$proc/$supervisor" ]; }; then
         given_up=$(tr '}' '\n' <"$home/stack.json" | sed -n 's/.*"\([^"]*\)": {"state": "given up".*/\1/p')
         for service in $(printf '%s' "$given_up" | tr ' ' '_'); do
             found "services:$service" 2 "$(printf '%s' "$service" | tr '_' ' ') ended too often and is left down: read its log in $home/logs, then ops down and ops up."

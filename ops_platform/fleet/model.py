@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import available_timezones
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -26,6 +25,7 @@ from ops_platform.fleet.narratives import Narratives
 from ops_platform.fleet.reports import problems_of as problems_of_reports
 from ops_platform.fleet.roles import Role
 from ops_platform.settings import Settings, get_settings
+from ops_platform.zones import zone_of
 
 __all__ = ["ChannelKey", "Fleet", "Job", "get_fleet", "load_fleet", "reset_fleet"]
 
@@ -40,8 +40,7 @@ class Company(_Entry):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"{value!r} is not an IANA time zone, e.g. America/New_York")
+        zone_of(value)
         return value
 
 

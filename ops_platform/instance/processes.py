@@ -59,9 +59,9 @@ def identity(pid: int) -> str:
     return f"{here()}:{pid}:{_begun(pid)}"
 
 
-def living(worker: str) -> int | None:
-    """The process id of `worker` while it lives."""
-    place, _, rest = worker.rpartition(":")
+def living(known_as: str) -> int | None:
+    """The process id of whoever `identity` told of, while it lives."""
+    place, _, rest = known_as.rpartition(":")
     place, _, pid = place.rpartition(":")
     if place != here() or not pid.isdigit():
         return None

@@ -146,7 +146,7 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """Where little is written to a disk: what is proven does not depend on one, and databases are put back often."""
+    """Up, with everything read and built once; in memory where there is some, for nothing here depends on a disk."""
     place = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(prefix="ops-kills-", dir=place) as scratch:
         home = Path(scratch) / "home"
