@@ -498,7 +498,7 @@ def test_what_was_set_aside_is_checked_again_without_asking_and_without_the_pers
     ],
 )
 def test_what_a_table_cannot_hold_is_set_aside(stream: str, change: dict[str, Any], reason: str | None) -> None:
-    """A count that is none and a zone nobody knows would each stop every build that comes after."""
+    """A count too large would stop every build, one with a fraction be rounded, a zone nobody knows end the sync."""
     account: dict[str, Any] = {
         "timezone": "UTC", "preferred_currency": "USD", "contact_information": {"organization_name": "N"},
         "locale": "en-US", "industry": "x", "test_account": False,
