@@ -1,7 +1,7 @@
-"""One thin layer over `httpx` for every vendor: timeouts, one bounded retry, honest decoding.
+"""One thin layer over `urllib3` for every vendor: timeouts, one bounded retry, honest decoding.
 
 Belongs here: what is true of HTTP and JSON whoever answers. Does not belong here: a vendor's own error
-bodies, tokens and paging (`resources/<vendor>.py` passes a `judge` for those).
+bodies, tokens and paging (`resources/<vendor>.py` passes a `judge` for those), sockets (`http_transport.py`).
 
 There is exactly one retry layer in the house (`retry.py`), and a call goes through it once. It ends in one of
 three ways: an `Answer`, a `TransientFailure` after the tries or the time budget are used up, or a
@@ -11,11 +11,9 @@ three ways: an `Answer`, a `TransientFailure` after the tries or the time budget
 from __future__ import annotations
 
 import json
-import logging
 import math
 import random
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,9 +21,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
-from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import orjson
 
@@ -35,11 +32,11 @@ from resources.retry import RetryPolicy, Unreachable
 from resources.retry import repeat as retrying
 
 if TYPE_CHECKING:
-    import httpx
+    from urllib3 import BaseHTTPResponse
 
-    from resources.http_deadline import Deadline
+    from resources.http_transport import Transport
 
-USER_AGENT = "ops-platform/0.1 (+operations reporting; python-httpx)"
+USER_AGENT = "ops-platform/0.1 (+operations reporting; python-urllib3)"
 MEGABYTE = 1024 * 1024
 # 430 is Shopify's "security rejection, slow down"; 520-530 are the answers of proxies in front of vendors.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 430, 500, 502, 503, 504, 529, *range(520, 528), 530})
@@ -76,6 +73,7 @@ _NINETEEN_DIGITS = b"0" * 19
 _LARGE_INTEGER = re.compile(rb"(?:[\[:,\s]|^)-?\d{19,}(?=[\],}\s]|$)")
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _LARGEST_EXPONENT = 400
+_CONTROL = re.compile(r"[^\x20-\x7e\t]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # The only way by which one gets into a text: as UTF-8 it is none.
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -147,32 +145,12 @@ def _without_lone_surrogates(value: Any) -> Any:
     return value
 
 
-def import_httpx() -> ModuleType:
-    """`httpx` without its own command line, which it leaves out where `rich` and `click` are missing: a process that
-    syncs has no use for them, 5 MB and a quarter of a second."""
-    if "httpx" not in sys.modules:
-        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    try:
-        # Also where it is known: another thread may be in the midst of importing it.
-        import httpx
-    finally:
-        if "httpx._main" in sys.modules and sys.modules["httpx._main"] is None:
-            sys.modules.pop("httpx._main", None)
-    return httpx
-
-
-def _too_slow(error: Exception) -> bool:
-    from resources.http_deadline import TooSlow
-
-    return isinstance(error.__cause__, TooSlow)
-
-
 # -- the client -----------------------------------------------------------------------------------------
 
 
 class HttpClient:
     """A connection to one host of one vendor. Opens nothing until the first call; not for use by two threads
-    at once beyond what `httpx.Client` allows. `sleep`, `clock` (monotonic seconds) and `draw` (0 to 1) are
+    at once beyond what `Transport` allows. `sleep`, `clock` (monotonic seconds) and `draw` (0 to 1) are
     given by tests."""
 
     def __init__(
@@ -196,7 +174,7 @@ class HttpClient:
         self.clock = clock
         self._draw = draw
         self._secrets: list[str] = []
-        self._opened: tuple[httpx.Client, Deadline] | None = None
+        self._opened: Transport | None = None
         self._opening = threading.Lock()  # streams read side by side share a client
 
     def keep_secret(self, value: str) -> None:
@@ -211,7 +189,7 @@ class HttpClient:
 
     def close(self) -> None:
         if self._opened is not None:
-            self._opened[0].close()
+            self._opened.close()
             self._opened = None
 
     def call(
@@ -267,29 +245,13 @@ class HttpClient:
 
     # -- one try --------------------------------------------------------------------------------------------
 
-    def _client(self) -> tuple[httpx.Client, Deadline]:
+    def _transport(self) -> Transport:
+        from resources.http_transport import Transport
+
         with self._opening:
-            return self._opened or self._open()
-
-    def _open(self) -> tuple[httpx.Client, Deadline]:
-        httpx = import_httpx()
-        from resources.http_deadline import Deadline
-
-        # httpx logs every URL at INFO; a signed download link is a credential.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
-        secure = self.base_url.startswith("https://")
-        client = httpx.Client(
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-            timeout=httpx.Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds)),
-            follow_redirects=False,
-            # Building a TLS context costs tens of milliseconds; a loopback address needs none, nor a proxy.
-            verify=secure,
-            trust_env=secure,
-        )
-        deadline = Deadline(self.clock)
-        deadline.bind(client)
-        self._opened = client, deadline
-        return self._opened
+            if self._opened is None:
+                self._opened = Transport(self.base_url, self.timeout_seconds)
+            return self._opened
 
     def _send(
         self,
@@ -325,58 +287,71 @@ class HttpClient:
         form: Mapping[str, str] | None,
         headers: Mapping[str, str],
     ) -> tuple[int, Mapping[str, str], bytes]:
-        httpx = import_httpx()
+        from urllib3.exceptions import HTTPError
+
+        from resources.http_transport import TooSlow, Unusable, pieces, within
+
+        if params:
+            url += ("&" if "?" in url else "?") + urlencode(params)
+        sent = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate", **headers}
+        if form is not None:
+            content = urlencode(form).encode("ascii")
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        self._check_headers(sent)
         try:
-            client, deadline = self._client()
             with (
-                deadline.within(5 * self.timeout_seconds),
-                client.stream(method, url, params=params, content=content, data=form, headers=headers) as response,
+                within(5 * self.timeout_seconds, self.clock),
+                self._transport().exchange(method, url, sent, content) as response,
             ):
-                if "date" in response.headers:
-                    vendor_clocks[self.vendor] = (response.headers["date"], time.time())
-                declared = response.headers.get("content-length", "")
+                # Names in lower case, as everybody looks for them.
+                answered = {name.lower(): value for name, value in response.headers.itermerged()}
+                if "date" in answered:
+                    vendor_clocks[self.vendor] = (answered["date"], time.time())
+                declared = answered.get("content-length", "")
                 if declared.isdigit() and int(declared) > self.largest_body:
                     raise self._too_large()
                 failpoint("http.answering")
                 chunks: list[bytes] = []
                 size = 0
-                for chunk in response.iter_bytes():
+                for chunk in pieces(response):
                     size += len(chunk)
                     if size > self.largest_body:
                         raise self._too_large()
                     chunks.append(chunk)
-            # An answer and its stream hold each other: they would wait, with the request, for the garbage collector.
-            del response.stream
-            return response.status_code, response.headers, b"".join(chunks) if len(chunks) != 1 else chunks[0]
-        except OpsError:
-            raise
-        except (httpx.HTTPError, httpx.StreamError) as error:
+            return response.status, answered, b"".join(chunks) if len(chunks) != 1 else chunks[0]
+        except TooSlow as error:
+            raise TransientFailure(f"{self.vendor}: {error}") from None
+        except Unusable as error:
+            raise ConfigurationError(f"{self.vendor}: {error}") from None
+        except HTTPError as error:
             raise self._transport_failure(error) from None
-        except httpx.InvalidURL:
-            raise ConfigurationError(f"{self.vendor}: {self.base_url!r} is not a usable address") from None
-        except UnicodeEncodeError:
-            raise ConfigurationError(f"{self.vendor}: a credential holds characters outside ASCII") from None
+
+    def _check_headers(self, headers: Mapping[str, str]) -> None:
+        for value in headers.values():
+            if not value.isascii():
+                raise ConfigurationError(f"{self.vendor}: a credential holds characters outside ASCII")
+            if _CONTROL.search(value):
+                raise ConfigurationError(
+                    f"{self.vendor}: a credential cannot be sent in a header; look for line breaks"
+                )
 
     def _too_large(self) -> PermanentFailure:
         limit = self.largest_body // MEGABYTE
         return PermanentFailure(f"{self.vendor}: the answer is larger than {limit} MB and was not read")
 
     def _transport_failure(self, error: Exception) -> OpsError:
-        httpx = import_httpx()
-        text = self.redact(str(error)) or type(error).__name__
+        from urllib3 import exceptions
+
+        text = self.redact(_innermost(error))
         host = urlsplit(self.base_url).netloc
-        if isinstance(error, httpx.TimeoutException):
-            if _too_slow(error):
-                return TransientFailure(f"{self.vendor}: {text}")
-            return TransientFailure(f"{self.vendor}: {host} did not answer in time ({type(error).__name__})")
+        if isinstance(error, exceptions.LocationValueError):
+            return ConfigurationError(f"{self.vendor}: {self.base_url!r} is not a usable address")
         if "CERTIFICATE_VERIFY_FAILED" in text:
             return PermanentFailure(f"{self.vendor}: the certificate of {host} is not trusted: {text}")
-        if isinstance(error, httpx.ConnectError):
+        if isinstance(error, exceptions.NewConnectionError | exceptions.ProxyError):
             return Unreachable(f"{self.vendor}: cannot reach {host}: {text}")
-        if isinstance(error, httpx.LocalProtocolError):
-            return ConfigurationError(f"{self.vendor}: a credential cannot be sent in a header; look for line breaks")
-        if isinstance(error, httpx.UnsupportedProtocol):
-            return ConfigurationError(f"{self.vendor}: {host}: {text}")
+        if isinstance(error, exceptions.TimeoutError):
+            return TransientFailure(f"{self.vendor}: {host} did not answer in time ({type(error).__name__})")
         return TransientFailure(f"{self.vendor}: the connection to {host} broke: {text}")
 
     def _decode(self, status: int, headers: Mapping[str, str], body: bytes, exact_decimals: bool) -> Answer:
@@ -414,58 +389,56 @@ class HttpClient:
 
         Sends none of the client's headers but the User-Agent. A cut is resumed with `Range` where the host
         honours it, else begun again. Raises `PermanentFailure` on 403, 404 and 410 (the link is spent)."""
-        httpx = import_httpx()
-        from resources.http_deadline import Deadline
+        from urllib3.exceptions import HTTPError
 
-        secure = url.startswith("https://")
-        timeout = httpx.Timeout(self.timeout_seconds, connect=min(10.0, self.timeout_seconds))
-        with httpx.Client(timeout=timeout, verify=secure, trust_env=secure, follow_redirects=False) as client:
-            deadline = Deadline(self.clock)
-            deadline.bind(client)
+        from resources.http_transport import TooSlow, Transport, pieces, within
 
-            def attempt() -> int:
-                have = target.seek(0, 2)
-                if expected_size is not None and have == expected_size > 0:
-                    return have
-                headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-                if have:
-                    headers["Range"] = f"bytes={have}-"
-                try:
-                    with (
-                        deadline.within(5 * self.timeout_seconds) as lift,
-                        client.stream("GET", url, headers=headers) as response,
-                    ):
-                        lift()  # a file may be long: only how fast it comes is bounded, below
-                        self._accept_part(response, target, have)
-                        size = begin = target.tell()
-                        began = self.clock()
-                        for chunk in response.iter_raw():
-                            size += len(chunk)
-                            elapsed = self.clock() - began
-                            if elapsed > 5 * self.timeout_seconds and size - begin < elapsed * SLOWEST_DOWNLOAD:
-                                raise TransientFailure(f"{self.vendor}: the file came too slowly to be read to its end")
-                            if size > largest:
-                                raise PermanentFailure(
-                                    f"{self.vendor}: the file is larger than {largest // MEGABYTE} MB"
-                                )
-                            target.write(chunk)
-                except (httpx.HTTPError, httpx.StreamError) as error:
-                    why = str(error) if _too_slow(error) else type(error).__name__
-                    raise TransientFailure(f"{self.vendor}: the download broke off: {why}") from None
-                if expected_size is not None and size < expected_size:
-                    if response.headers.get("content-length") == str(size - have):
-                        # Sent whole, and yet not the file: a page in its place. Nothing of it may be resumed from.
-                        target.seek(0)
-                        target.truncate(0)
-                    raise TransientFailure(f"{self.vendor}: the download ended at {size} of {expected_size} bytes")
-                return size
+        transport = Transport(url, self.timeout_seconds)
 
-            size: int = self.repeat(attempt, "download", retry)
+        def attempt() -> int:
+            have = target.seek(0, 2)
+            if expected_size is not None and have == expected_size > 0:
+                return have
+            headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+            if have:
+                headers["Range"] = f"bytes={have}-"
+            try:
+                with (
+                    within(5 * self.timeout_seconds, self.clock) as lift,
+                    transport.exchange("GET", url, headers) as response,
+                ):
+                    lift()  # a file may be long: only how fast it comes is bounded, below
+                    self._accept_part(response, target, have)
+                    size = begin = target.tell()
+                    began = self.clock()
+                    for chunk in pieces(response, decoded=False):
+                        size += len(chunk)
+                        elapsed = self.clock() - began
+                        if elapsed > 5 * self.timeout_seconds and size - begin < elapsed * SLOWEST_DOWNLOAD:
+                            raise TransientFailure(f"{self.vendor}: the file came too slowly to be read to its end")
+                        if size > largest:
+                            raise PermanentFailure(f"{self.vendor}: the file is larger than {largest // MEGABYTE} MB")
+                        target.write(chunk)
+            except (HTTPError, TooSlow) as error:
+                why = str(error) if isinstance(error, TooSlow) else type(error).__name__
+                raise TransientFailure(f"{self.vendor}: the download broke off: {why}") from None
+            if expected_size is not None and size < expected_size:
+                if response.headers.get("content-length") == str(size - have):
+                    # Sent whole, and yet not the file: a page in its place. Nothing of it may be resumed from.
+                    target.seek(0)
+                    target.truncate(0)
+                raise TransientFailure(f"{self.vendor}: the download ended at {size} of {expected_size} bytes")
             return size
 
-    def _accept_part(self, response: httpx.Response, target: IO[bytes], have: int) -> None:
+        try:
+            size: int = self.repeat(attempt, "download", retry)
+            return size
+        finally:
+            transport.close()
+
+    def _accept_part(self, response: BaseHTTPResponse, target: IO[bytes], have: int) -> None:
         """Place `target` where the body of `response` belongs, or raise."""
-        status = response.status_code
+        status = response.status
         if status == 206:
             start = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
             if start is None or int(start.group(1)) != have:
@@ -487,6 +460,15 @@ class HttpClient:
             )
         else:
             raise PermanentFailure(f"{self.vendor}: the download was refused with status {status}")
+
+
+def _innermost(error: BaseException) -> str:
+    """What went wrong below, without what each layer wrapped around it."""
+    while (
+        below := error.__cause__ or next((each for each in error.args if isinstance(each, Exception)), None)
+    ) is not None:
+        error = below
+    return str(error) or type(error).__name__
 
 
 # -- addresses and headers --------------------------------------------------------------------------------

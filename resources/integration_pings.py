@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from ops_platform.failures import OpsError
 from ops_platform.playbooks.integrations import Pinged
 from ops_platform.settings import Settings, get_settings
-from resources.http import import_httpx
 from resources.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def _vendor(name: str, settings: Settings) -> Ask:
     source = source_of(name, settings)
     if source is None:
         raise NotConnected("no credentials are set")
-    import_httpx()
+    import resources.http_transport  # noqa: F401
 
     def ask() -> str:
         try:

@@ -50,7 +50,7 @@ _LONGEST_COMMON = 60
 # The first texts found to be decimal numbers: those that every record has ("0.00") are among them. More of them would
 # be found a little faster than they are looked through, and take megabytes.
 known_amounts: set[str] = set()
-_KNOWN_AMOUNTS_KEPT = 4_096
+_KNOWN_AMOUNTS_KEPT = 1_024
 
 
 class Flaw(Exception):
@@ -166,8 +166,9 @@ def local_time(value: Any, where: str) -> None:
 
 def optional_moments(item: Mapping[str, Any], where: str, *keys: str) -> None:
     for key in keys:
-        if item.get(key) is not None:
-            moment(item[key], _place(where, key))
+        value = item.get(key)
+        if value is not None:
+            moment(value, _place(where, key))
 
 
 def optional_integers(item: Mapping[str, Any], where: str, *keys: str, most: int = LARGEST_BIGINT) -> None:
@@ -180,19 +181,22 @@ def optional_integers(item: Mapping[str, Any], where: str, *keys: str, most: int
 
 def optional_flags(item: Mapping[str, Any], where: str, *keys: str) -> None:
     for key in keys:
-        if item.get(key) is not None and not isinstance(item[key], bool):
-            raise Flaw(INVALID_SHAPE, f"{_place(where, key)} is {_shown(item[key])}, neither true nor false")
+        value = item.get(key)
+        if value is not None and value is not True and value is not False:
+            raise Flaw(INVALID_SHAPE, f"{_place(where, key)} is {_shown(value)}, neither true nor false")
 
 
 def optional_lists(item: Mapping[str, Any], where: str, *keys: str) -> None:
     for key in keys:
-        if item.get(key) is not None and not isinstance(item[key], list):
-            raise Flaw(INVALID_SHAPE, f"{_place(where, key)} is {_shown(item[key])}, not a list")
+        value = item.get(key)
+        if value is not None and not isinstance(value, list):
+            raise Flaw(INVALID_SHAPE, f"{_place(where, key)} is {_shown(value)}, not a list")
 
 
 def is_integer(value: Any, most: int = LARGEST_BIGINT) -> bool:
     """Whether `value` is a whole number within ±`most`."""
-    return isinstance(value, int) and not isinstance(value, bool) and -most <= value <= most
+    # The type itself: what JSON has as true or false is a number to Python, too.
+    return type(value) is int and -most <= value <= most
 
 
 def utc_text(at: datetime) -> str:

@@ -55,51 +55,35 @@ def repeat(
     tries or time are used up; then raise the last `TransientFailure` with what was tried.
 
     `sleep`, `clock` (monotonic seconds) and `draw` (0 to 1) are given by tests."""
-    from tenacity import RetryCallState, Retrying, retry_if_exception
-
     started = clock()
-
-    def wait(state: RetryCallState) -> float:
-        failure = state.outcome.exception() if state.outcome else None
-        asked = getattr(failure, "retry_after", None)
-        if asked is not None:
-            # A little later than asked, so that several clients told the same moment do not meet again.
-            return float(asked) + min(1.0, 0.1 * float(asked)) * draw()
-        ceiling = min(policy.longest_wait, policy.first_wait * 2 ** (state.attempt_number - 1))
-        return ceiling * (0.5 + 0.5 * draw())
-
-    def stop(state: RetryCallState) -> bool:
-        elapsed = clock() - started
-        failure = state.outcome.exception() if state.outcome else None
-        # A host that is not there will hardly come up within the minutes that a busy one is given.
-        tries = min(policy.tries, UNREACHABLE_TRIES) if isinstance(failure, Unreachable) else policy.tries
-        return state.attempt_number >= tries or elapsed + state.upcoming_sleep > policy.budget_seconds
-
-    def note(state: RetryCallState) -> None:
-        failure = state.outcome.exception() if state.outcome else None
-        log.warning("%s: %s, try %d: %s; again in %.1f s", vendor, what, state.attempt_number, failure,
-                    state.upcoming_sleep)  # fmt: skip
-
     tries = 0
-    try:
-        for step in Retrying(
-            retry=retry_if_exception(worth_another_try),
-            wait=wait,
-            stop=stop,
-            sleep=sleep,
-            before_sleep=note,
-            reraise=True,
-        ):
-            tries += 1
-            with step:
-                return attempt()
-    except TransientFailure as failure:
-        if tries == 1:
-            raise
-        spent = type(failure)(
-            f"{failure} (gave up after {tries} tries in {clock() - started:.0f} s)",
-            retry_after=failure.retry_after,
-        )
-        spent.exhausted = True
-        raise spent from failure
-    raise AssertionError("the retry loop ended without a result")  # pragma: no cover
+    while True:
+        tries += 1
+        try:
+            return attempt()
+        except TransientFailure as failure:
+            pause = _pause(failure, tries, policy, draw)
+            # A host that is not there will hardly come up within the minutes that a busy one is given.
+            most = min(policy.tries, UNREACHABLE_TRIES) if isinstance(failure, Unreachable) else policy.tries
+            over = tries >= most or clock() - started + pause > policy.budget_seconds
+            if over or not worth_another_try(failure):
+                if tries == 1:
+                    raise
+                spent = type(failure)(
+                    f"{failure} (gave up after {tries} tries in {clock() - started:.0f} s)",
+                    retry_after=failure.retry_after,
+                )
+                spent.exhausted = True
+                raise spent from failure
+            log.warning("%s: %s, try %d: %s; again in %.1f s", vendor, what, tries, failure, pause)
+        sleep(pause)
+
+
+def _pause(failure: TransientFailure, tries: int, policy: RetryPolicy, draw: Callable[[], float]) -> float:
+    """Seconds to wait after so many tries."""
+    asked = failure.retry_after
+    if asked is not None:
+        # A little later than asked, so that several clients told the same moment do not meet again.
+        return float(asked) + min(1.0, 0.1 * float(asked)) * draw()
+    ceiling = min(policy.longest_wait, policy.first_wait * 2 ** (tries - 1))
+    return ceiling * (0.5 + 0.5 * draw())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ops_platform.failpoints import failpoint
-from ops_platform.failures import PermanentFailure, TransientFailure
+from ops_platform.failures import ConfigurationError, PermanentFailure, TransientFailure
 
 if TYPE_CHECKING:
     from ops_platform.delivery.files import Carried
@@ -72,20 +72,25 @@ def _checked(url: str, origin: str) -> str:
 
 
 def _send(url: str, name: str, content: bytes) -> None:
-    import httpx
+    from urllib3.exceptions import HTTPError
 
-    loopback = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    from resources.http_transport import Transport, Unusable
+
     what = f"Slack, sending {name}"
     try:
-        answer = httpx.post(
-            url, content=content, headers={"content-type": "application/octet-stream"}, timeout=UPLOAD_SECONDS,
-            follow_redirects=False, trust_env=not loopback,
-        )  # fmt: skip
-    except httpx.HTTPError as error:
+        transport = Transport(url, UPLOAD_SECONDS)
+    except Unusable as error:
+        raise ConfigurationError(f"{what}: {error}") from None
+    try:
+        with transport.exchange("POST", url, {"Content-Type": "application/octet-stream"}, content) as answer:
+            status = answer.status
+    except HTTPError as error:
         raise TransientFailure(f"{what}: {type(error).__name__}: {error}") from None
-    if answer.status_code == 200:
+    finally:
+        transport.close()
+    if status == 200:
         return
-    said = f"{what}: HTTP {answer.status_code}"
-    if answer.status_code >= 500 or answer.status_code in (408, 429):
+    said = f"{what}: HTTP {status}"
+    if status >= 500 or status in (408, 429):
         raise TransientFailure(said)
     raise PermanentFailure(said)

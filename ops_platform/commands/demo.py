@@ -124,11 +124,14 @@ def sandbox(scenario: Scenario) -> Iterator[str]:
 
 def _environment_of(url: str) -> dict[str, str]:
     """The settings with which the sandbox at `url` is reached, as it says itself."""
-    import httpx
+    from resources.http import HttpClient
 
-    answer = httpx.get(f"{url}/_sandbox/environment", timeout=30, trust_env=False)
-    answer.raise_for_status()
-    return {str(name): str(value) for name, value in answer.json().items()}
+    sandbox = HttpClient("sandbox", url, timeout_seconds=30.0)
+    try:
+        answer = sandbox.call("GET", "/_sandbox/environment")
+    finally:
+        sandbox.close()
+    return {str(name): str(value) for name, value in answer.data.items()}
 
 
 def point_settings_at(url: str, scenario: Scenario) -> None:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_PAGE = 250
 # Of whole records: an answer and what is read out of it stand in memory together, and a page is what a fault repeats.
-LARGEST_PAGE_OF_RECORDS = 100
+LARGEST_PAGE_OF_RECORDS = 40
 # A connection shows at most 25,000 objects to one cursor walk; stop well before and start a new walk.
 LONGEST_WALK = 20_000
 # A single query may cost 1,000 points; a little room is left for rounding of the vendor's own estimate.

@@ -8,15 +8,13 @@ from typing import Any
 import psycopg
 from pydantic import SecretStr
 
+import resources.http_transport  # noqa: F401  # here once, not in every life
 from ops_platform.approvals.campaign_handover import hand_over
 from ops_platform.settings import Settings
-from resources.http import import_httpx
 from resources.klaviyo import drafts
 from sandbox.klaviyo.side import DRAFTS_KEY
 from tests.approvals.campaign import inbox
 from tests.approvals.notes import NOW
-
-import_httpx()
 
 
 def hand_over_life(dsn: str, url: str, failpoint: str = "") -> None:

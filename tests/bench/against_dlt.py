@@ -95,14 +95,13 @@ def postgres_cpu(postmaster: int) -> float:
 def load_ours(given: dict[str, Any]) -> None:
     """A child process: our loader, walking pages as dlt does (a bulk operation would be cheaper still)."""
     import psycopg
-    import tenacity  # noqa: F401
 
+    import resources.http_transport  # noqa: F401
     from ops_platform.ingestion.sync import sync_stream
     from ops_platform.sealed import Sealed
-    from resources.http import HttpClient, import_httpx
+    from resources.http import HttpClient
     from resources.shopify import ShopifyClient, ShopifySource
 
-    import_httpx()
     http = HttpClient("shopify", given["url"])
     client = ShopifyClient(http, given["client_id"], Sealed(given["client_secret"]), given["version"])
     source = ShopifySource(client, bulk_first=False)

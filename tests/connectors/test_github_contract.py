@@ -13,6 +13,7 @@ import pytest
 from resources.github.client import API_VERSION
 from tests.conftest import SCHEMAS
 from tests.connectors.conftest import NOW, World, read
+from tests.connectors.wire import noted
 
 DOCUMENT = SCHEMAS / "github" / "github_issues_subset.json"
 Json = dict[str, Any]
@@ -89,23 +90,16 @@ def checker(description: Json) -> Any:
 def exchanges(shared_world: World) -> list[httpx.Response]:
     """Every exchange of a full read, an incremental one, the sweeps, the tie-outs and the probe."""
     source = shared_world.github()
-    recorded: list[httpx.Response] = []
-    client = source.client.http._client()[0]
-
-    def note(response: httpx.Response) -> None:
-        response.read()
-        recorded.append(response)
-
-    client.event_hooks["response"].append(note)
-    for name, stream in source.streams.items():
-        first = read(source, name)
-        read(source, name, read(source, name, first.cursor).cursor)
-        list(source.living_ids(stream))
-        source.control_totals(stream, None)
-    days = [total.day for total in source.control_totals(source.streams["issues"], None) if total.day][-4:]
-    source.control_totals(source.streams["issues"], days)
-    assert any(page.records for page in source.day_pages(source.streams["issues"], days, now=NOW))
-    list(source.probe())
+    with noted() as recorded:
+        for name, stream in source.streams.items():
+            first = read(source, name)
+            read(source, name, read(source, name, first.cursor).cursor)
+            list(source.living_ids(stream))
+            source.control_totals(stream, None)
+        days = [total.day for total in source.control_totals(source.streams["issues"], None) if total.day][-4:]
+        source.control_totals(source.streams["issues"], days)
+        assert any(page.records for page in source.day_pages(source.streams["issues"], days, now=NOW))
+        list(source.probe())
     assert len(recorded) > 60
     return recorded
 

@@ -15,6 +15,7 @@ import pytest
 from resources.github import writing
 from tests.connectors.conftest import World, hurried, started
 from tests.connectors.test_github_contract import Json, checker, load
+from tests.connectors.wire import noted
 
 OPERATIONS = "northbeam/operations"
 # GitHub's description holds issues, labels and pull requests; these paths are in another part of it.
@@ -55,17 +56,11 @@ def exchanges(tmp_path_factory: pytest.TempPathFactory, told: list[tuple[str, Js
     Thread(target=server.serve_forever, daemon=True).start()
     for world in started(tmp_path_factory.mktemp("sandbox")):
         world.control("/github/webhook", {"url": f"http://127.0.0.1:{server.server_port}/", "ping": True})
-        recorded: list[httpx.Response] = []
         writer = writing.connect(world.settings)
         assert writer is not None
         hurried(writer.client.http)
-
-        def note(response: httpx.Response, recorded: list[httpx.Response] = recorded) -> None:
-            response.read()
-            recorded.append(response)
-
-        writer.client.http._client()[0].event_hooks["response"].append(note)
-        everything(world, writer)
+        with noted() as recorded:
+            everything(world, writer)
         assert world.control("/github/webhook/drain") == {"left": 0}
         yield recorded
     server.shutdown()

@@ -68,7 +68,7 @@ def test_an_answer_leaves_nothing_for_the_garbage_collector() -> None:
             left = [
                 type(each).__qualname__
                 for each in gc.garbage
-                if type(each).__module__.startswith(("httpx", "httpcore"))
+                if type(each).__module__.startswith(("urllib3", "http.client", "resources."))
             ]
         finally:
             gc.set_debug(before)

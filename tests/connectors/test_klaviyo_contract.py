@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
+import httpx
 import pytest
 
 from sandbox.klaviyo.side import LISTINGS, REPORTS
 from tests.conftest import SCHEMAS
 from tests.connectors.conftest import NOW, World, read
+from tests.connectors.wire import noted
 
 FOLDER = SCHEMAS / "klaviyo" / "categories"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"Klaviyo's schemas are not at {FOLDER}")
@@ -80,27 +83,16 @@ class Answered:
 
 
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> list[Exchanged]:
-    """Everything the client sends from now on, with what it was answered."""
-    import httpx
+def wire() -> Iterator[Callable[[], list[Exchanged]]]:
+    """Everything the client has sent so far, with what it was answered."""
+    with noted() as seen:
+        yield lambda: [exchanged(each) for each in seen if each.request.url.path.startswith("/api/")]
 
-    seen: list[Exchanged] = []
-    original = httpx.Client.send
 
-    def send(self: httpx.Client, request: httpx.Request, **more: Any) -> httpx.Response:
-        response = original(self, request, **more)
-        if request.url.path.startswith("/api/"):
-            response.read()
-            headers = {key.lower(): value for key, value in request.headers.items()}
-            seen.append(
-                Exchanged(
-                    request.method, str(request.url), headers, request.content, response.status_code, response.content
-                )
-            )
-        return response
-
-    monkeypatch.setattr(httpx.Client, "send", send)
-    return seen
+def exchanged(answer: httpx.Response) -> Exchanged:
+    request = answer.request
+    headers = {key.lower(): value for key, value in request.headers.items()}
+    return Exchanged(request.method, str(request.url), headers, request.content, answer.status_code, answer.content)
 
 
 def judge(apis: dict[tuple[str, bool], Any], seen: list[Exchanged]) -> set[str]:
@@ -122,7 +114,7 @@ def judge(apis: dict[tuple[str, bool], Any], seen: list[Exchanged]) -> set[str]:
 
 
 def test_every_request_and_every_answer_conforms(
-    world: World, apis: dict[tuple[str, bool], Any], wire: list[Exchanged]
+    world: World, apis: dict[tuple[str, bool], Any], wire: Callable[[], list[Exchanged]]
 ) -> None:
     source = world.klaviyo()
     for name, stream in source.streams.items():
@@ -134,8 +126,9 @@ def test_every_request_and_every_answer_conforms(
             list(source.living_ids(stream))
     assert any(page.records for page in source.day_pages(source.streams["events"], [date(2024, 11, 29)], now=NOW))
     assert all(probe.ok for probe in source.probe())
-    assert judge(apis, wire) == {*LISTINGS, *REPORTS}
-    assert len(wire) > 60
+    seen = wire()
+    assert judge(apis, seen) == {*LISTINGS, *REPORTS}
+    assert len(seen) > 60
 
 
 def test_refusals_conform(world: World, apis: dict[tuple[str, bool], Any]) -> None:

@@ -18,7 +18,8 @@ from resources.klaviyo import drafts
 from resources.klaviyo.drafts import PROPERTY, KlaviyoDrafts, as_template, plain
 from tests.conftest import SCHEMAS
 from tests.connectors.conftest import World, hurried, read
-from tests.connectors.test_klaviyo_contract import Exchanged, _loosened
+from tests.connectors.test_klaviyo_contract import _loosened, exchanged
+from tests.connectors.wire import noted
 
 FOLDER = SCHEMAS / "klaviyo" / "categories"
 
@@ -199,27 +200,13 @@ def test_the_key_is_one() -> None:
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason=f"Klaviyo's schemas are not at {FOLDER}")
-def test_every_writing_request_and_answer_conforms(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_writing_request_and_answer_conforms(world: World) -> None:
     """Klaviyo's own documents judge what is made: lists, members, profiles, campaigns. Templates have none here."""
-    import httpx
     from openapi_core import OpenAPI
 
-    seen: list[Exchanged] = []
-    original = httpx.Client.send
-
-    def send(self: httpx.Client, request: httpx.Request, **more: Any) -> httpx.Response:
-        response = original(self, request, **more)
-        response.read()
-        if request.method != "GET" and request.url.path.startswith("/api/"):
-            headers = {key.lower(): value for key, value in request.headers.items()}
-            url = str(request.url)
-            seen.append(
-                Exchanged(request.method, url, headers, request.content, response.status_code, response.content)
-            )
-        return response
-
-    monkeypatch.setattr(httpx.Client, "send", send)
-    writer(world).make(draft(recipients(world, 2)))
+    with noted() as answers:
+        writer(world).make(draft(recipients(world, 2)))
+    seen = [exchanged(each) for each in answers if each.request.method != "GET" and "/api/" in each.request.url.path]
     judged = 0
     for category, paths in (
         ("lists", ("/api/lists", "/api/lists/{id}/relationships/profiles")), ("profiles", ("/api/profiles/{id}",)),

@@ -141,12 +141,10 @@ def _child(order: Order, out: int) -> None:
 
 
 def _serve() -> None:
-    import httpcore  # noqa: F401
-    import httpx  # noqa: F401
     import psycopg  # noqa: F401
-    import tenacity  # noqa: F401
 
     import ops_platform.ingestion.sync  # noqa: F401
+    import resources.http_transport  # noqa: F401
     from resources.vendors import VENDORS, streams
 
     for vendor in VENDORS:

@@ -24,6 +24,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from pydantic import Field, SecretStr
 
+import resources.http_transport  # noqa: F401  # here once, not in every life
 from ops_platform import failpoints
 from ops_platform.alerts.presses import Handlers, Settled
 from ops_platform.approvals.campaign_handover import hand_over
@@ -44,7 +45,6 @@ from ops_platform.playbooks.runners.tool_call import ToolCallRunner
 from ops_platform.playbooks.steps import Runners
 from ops_platform.playbooks.tools import StepContext, Tool, Toolbox, ToolInput, ToolOutput
 from ops_platform.settings import Settings, reset_settings
-from resources.http import import_httpx
 from resources.klaviyo import drafts
 from resources.slack_interactions import Desk, HttpListener, SlackPeople
 from resources.slack_posting import SlackPoster
@@ -54,8 +54,6 @@ from tests.approvals.campaign import inbox
 from tests.approvals.stored import company
 from tests.delivery.conftest import FAST
 from tests.playbooks.shop import NOW, TOOLS, ZONE, call, condition, playbook
-
-import_httpx()
 
 PEOPLE = {
     "dana": Person("dana", "Dana Whitfield", "slack:U0DANA"),

@@ -81,8 +81,8 @@ truncate ops.playbook_executions, ops.playbook_steps, ops.playbook_effects, ops.
     ops.approval_events, ops.campaign_handovers, ops.campaign_recipients, ops.alert_presses, ops.outbox cascade;
 """
 killed.preload(
-    "tests.playbooks.office", "psycopg.types.json", "cel_expr_python.cel", "httpcore", "h11", "idna.core",
-    "tenacity", "slack_sdk.web.client", "ops_platform.documents.slack", "ops_platform.documents.terminal",
+    "tests.playbooks.office", "psycopg.types.json", "cel_expr_python.cel", "resources.http_transport",
+    "slack_sdk.web.client", "ops_platform.documents.slack", "ops_platform.documents.terminal",
     "ops_platform.delivery.restored", "encodings.idna", "encodings.utf_16_le", "ops_platform.evidence.encoding",
 )  # fmt: skip
 _numbers = itertools.count(1)
