@@ -268,7 +268,11 @@ class HttpClient:
             status, answered, body = self._exchange(method, url, params, content, form, headers)
             if status not in REDIRECTS:
                 return self._decode(status, answered, body, exact_decimals)
-            target = urljoin(url, answered.get("location", ""))
+            try:
+                target = urljoin(url, answered.get("location", ""))
+                _origin(target)
+            except ValueError:
+                raise PermanentFailure(f"{self.vendor}: {method} {path} was redirected to what is no address") from None
             if _origin(target) != _origin(self.base_url) or (method != "GET" and status not in (307, 308)):
                 host = urlsplit(target).hostname or "nowhere"
                 raise PermanentFailure(
@@ -308,7 +312,7 @@ class HttpClient:
                 if "date" in answered:
                     vendor_clocks[self.vendor] = (answered["date"], time.time())
                 declared = answered.get("content-length", "")
-                if declared.isdigit() and int(declared) > self.largest_body:
+                if declared.isascii() and declared.isdigit() and _larger(declared, self.largest_body):
                     raise self._too_large()
                 failpoint("http.answering")
                 chunks: list[bytes] = []
@@ -330,9 +334,9 @@ class HttpClient:
         for value in headers.values():
             if not value.isascii():
                 raise ConfigurationError(f"{self.vendor}: a credential holds characters outside ASCII")
-            if _CONTROL.search(value):
+            if _CONTROL.search(value) or value != value.strip():
                 raise ConfigurationError(
-                    f"{self.vendor}: a credential cannot be sent in a header; look for line breaks"
+                    f"{self.vendor}: a credential cannot be sent in a header; look for line breaks and blanks around it"
                 )
 
     def _too_large(self) -> PermanentFailure:
@@ -348,7 +352,10 @@ class HttpClient:
             return ConfigurationError(f"{self.vendor}: {self.base_url!r} is not a usable address")
         if "CERTIFICATE_VERIFY_FAILED" in text:
             return PermanentFailure(f"{self.vendor}: the certificate of {host} is not trusted: {text}")
-        if isinstance(error, exceptions.NewConnectionError | exceptions.ProxyError):
+        proxys = isinstance(error, exceptions.ProxyError) and isinstance(
+            error.original_error, exceptions.NewConnectionError
+        )
+        if proxys or isinstance(error, exceptions.NewConnectionError):
             return Unreachable(f"{self.vendor}: cannot reach {host}: {text}")
         if isinstance(error, exceptions.TimeoutError):
             return TransientFailure(f"{self.vendor}: {host} did not answer in time ({type(error).__name__})")
@@ -391,9 +398,12 @@ class HttpClient:
         honours it, else begun again. Raises `PermanentFailure` on 403, 404 and 410 (the link is spent)."""
         from urllib3.exceptions import HTTPError
 
-        from resources.http_transport import TooSlow, Transport, pieces, within
+        from resources.http_transport import TooSlow, Transport, Unusable, pieces, within
 
-        transport = Transport(url, self.timeout_seconds)
+        try:
+            transport = Transport(url, self.timeout_seconds)
+        except Unusable as error:
+            raise ConfigurationError(f"{self.vendor}: {error}") from None
 
         def attempt() -> int:
             have = target.seek(0, 2)
@@ -460,6 +470,11 @@ class HttpClient:
             )
         else:
             raise PermanentFailure(f"{self.vendor}: the download was refused with status {status}")
+
+
+def _larger(digits: str, most: int) -> bool:
+    # Python refuses to read very long numerals, and need not here.
+    return len(digits) > 19 or int(digits) > most
 
 
 def _innermost(error: BaseException) -> str:

@@ -10,21 +10,31 @@ sockets are our own: no read waits beyond what is left of the exchange.
 
 from __future__ import annotations
 
+import http.client
 import logging
 import os
 import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout, make_headers
+from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+)
 
 CONNECT_SECONDS = 10.0
 # Firewalls and balancers forget a connection that lies idle, and some say nothing of it.
@@ -70,6 +80,7 @@ _bound = _Bound()
 @contextmanager
 def within(seconds: float, clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[], None]]:
     """What this thread exchanges ends `seconds` from now; yields what lifts the bound for the rest of the block."""
+    before = _bound.clock, _bound.end
     _bound.clock, _bound.end = clock, clock() + seconds
 
     def lift() -> None:
@@ -78,24 +89,18 @@ def within(seconds: float, clock: Callable[[], float] = time.monotonic) -> Itera
     try:
         yield lift
     finally:
-        _bound.end = None
+        _bound.clock, _bound.end = before
 
 
 class _Bounded(socket.socket):
     """A socket that waits no longer than its timeout, nor than what is left of the exchange."""
 
-    def recv_into(self, *arguments: Any, **named: Any) -> int:
-        timeout = self.gettimeout()
-        left = _bound.left(timeout)
-        if left == timeout:
-            return super().recv_into(*arguments, **named)
-        self.settimeout(left)
-        try:
-            read = super().recv_into(*arguments, **named)
-        except TimeoutError:
-            _bound.left(None)  # says so where it was the whole that took too long
-            raise
-        self.settimeout(timeout)
+    def recv(self, *arguments: Any) -> bytes:
+        read: bytes = self._bounded(super().recv, *arguments)
+        return read
+
+    def recv_into(self, *arguments: Any) -> int:
+        read: int = self._bounded(super().recv_into, *arguments)
         return read
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -103,8 +108,21 @@ class _Bounded(socket.socket):
         with memoryview(data).cast("B") as view:
             sent = 0
             while sent < len(view):
-                _bound.left(None)
-                sent += self.send(view[sent : sent + PIECE_BYTES], flags)
+                sent += self._bounded(self.send, view[sent : sent + PIECE_BYTES], flags)
+
+    def _bounded(self, wait: Callable[..., Any], *arguments: Any) -> Any:
+        timeout = self.gettimeout()
+        left = _bound.left(timeout)
+        if left == timeout:
+            return wait(*arguments)
+        self.settimeout(left)
+        try:
+            done = wait(*arguments)
+        except TimeoutError:
+            _bound.left(None)  # says so where it was the whole that took too long
+            raise
+        self.settimeout(timeout)
+        return done
 
 
 class _BoundedTLS(_Bounded, ssl.SSLSocket):
@@ -114,8 +132,43 @@ class _BoundedTLS(_Bounded, ssl.SSLSocket):
 # -- connections ------------------------------------------------------------------------------------------
 
 
+class _Answer(http.client.HTTPResponse):
+    """Knows two things that Python's does not: that hints (102, 103) come before an answer, and that what follows a
+    line which is no header has been left unread, the length of the body perhaps with it."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status == 101:
+                raise http.client.HTTPException("the other side speaks another protocol (status 101)")
+            if not 101 < status < 200:
+                return version, status, reason
+            while self.fp.readline(65_537) not in (b"\r\n", b"\n", b""):
+                pass
+
+    def begin(self) -> None:
+        super().begin()
+        if any(isinstance(defect, _NO_HEADER) for defect in self.msg.defects):
+            raise http.client.HTTPException("a line among the headers is none")
+
+
+_NO_HEADER = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
+
+
 class _Connection(HTTPConnection):
+    response_class = _Answer
     _answered = 0.0
+
+    def connect(self) -> None:
+        """Raises `NewConnectionError` for whatever ends before there is a connection, its TLS and its proxy's tunnel
+        included: nothing was asked yet."""
+        try:
+            super().connect()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise NewConnectionError(self, f"no connection: {error}") from error
+        self.sock.settimeout(self.timeout)
 
     def _new_conn(self) -> socket.socket:
         # As bytes: for text, Python loads the tables of international names, a megabyte, also for 127.0.0.1.
@@ -129,27 +182,35 @@ class _Connection(HTTPConnection):
         except socket.gaierror as error:
             raise NameResolutionError(host, self, error) from error
         failure: OSError = OSError("the name has no address")
+        longest = CONNECT_SECONDS if self.timeout is None else min(CONNECT_SECONDS, self.timeout)
         for family, kind, protocol, _, address in places:
-            opened = _Bounded(family, kind, protocol)
+            opened: _Bounded | None = None
             try:
+                opened = _Bounded(family, kind, protocol)
                 for option in self.socket_options or ():
                     opened.setsockopt(*option)
-                opened.settimeout(_bound.left(self.timeout))
+                opened.settimeout(_bound.left(longest))
                 opened.connect(address)
             except OSError as error:
-                opened.close()
+                if opened is not None:
+                    opened.close()
                 failure = error
             except TooSlow:
-                opened.close()
+                if opened is not None:
+                    opened.close()
                 raise
             else:
                 return opened
         if isinstance(failure, TimeoutError):
-            raise ConnectTimeoutError(self, f"no connection to {host} within {self.timeout} s") from failure
+            raise ConnectTimeoutError(self, f"no connection to {host} within {longest} s") from failure
         raise NewConnectionError(self, f"no connection: {failure}") from failure
 
     def getresponse(self) -> Any:
-        answer = super().getresponse()
+        try:
+            answer = super().getresponse()
+        except ConnectionError as error:
+            # Said here, for urllib3 takes it for a proxy's that was not reached, where there is one: the request was.
+            raise ProtocolError("the connection ended before an answer", error) from error
         self._answered = time.monotonic()
         return answer
 
@@ -178,21 +239,14 @@ class Transport:
     to make ready. A loopback address needs neither. Raises `Unusable`."""
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
-        timeout = Timeout(connect=min(CONNECT_SECONDS, timeout_seconds), read=timeout_seconds)
+        # What urllib3 has for connecting is what it sends under, too; connecting has a bound of its own.
+        timeout = Timeout(connect=timeout_seconds, read=timeout_seconds)
         options: dict[str, Any] = {"timeout": timeout, "retries": False, "maxsize": KEPT_CONNECTIONS}
         secure = url.startswith("https://")
         proxy = _proxy_of(url) if secure else None
         if secure:
             options["ssl_context"] = _context()
-        self._pools: PoolManager
-        if proxy is None:
-            self._pools = PoolManager(**options)
-        else:
-            parts = urlsplit(proxy)
-            named = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-            self._pools = ProxyManager(
-                proxy, proxy_headers=make_headers(proxy_basic_auth=named) if named else None, **options
-            )
+        self._pools = PoolManager(**options) if proxy is None else _through(proxy, options)
         self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     @contextmanager
@@ -244,11 +298,27 @@ def _proxy_of(url: str) -> str | None:
     parts = urlsplit(url)
     known = getproxies()
     proxy = known.get(parts.scheme) or known.get("all")
-    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    host = parts.hostname or ""
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]) or proxy_bypass(host):
         return None
-    if "://" not in proxy:
-        proxy = f"http://{proxy}"
-    kind = proxy.partition("://")[0]
-    if kind not in ("http", "https"):
-        raise Unusable(f"the environment names a proxy of the kind {kind!r}: only http and https can be used")
-    return proxy
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _through(proxy: str, options: Mapping[str, Any]) -> ProxyManager:
+    """Connections through `proxy`, which is never told: it may hold a password."""
+    try:
+        parts = urlsplit(proxy)
+        if parts.scheme not in ("http", "https"):
+            raise Unusable(
+                f"the environment names a proxy of the kind {parts.scheme!r}: only http and https can be used"
+            )
+        headers = None
+        if parts.username:
+            named = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            headers = {"proxy-authorization": f"Basic {b64encode(named.encode()).decode()}"}
+        context = _context() if parts.scheme == "https" else None
+        return ProxyManager(proxy, proxy_headers=headers, proxy_ssl_context=context, **options)
+    except Unusable:
+        raise
+    except (ValueError, HTTPError):
+        raise Unusable("the environment names a proxy that is no usable address, such as http://host:port") from None

@@ -85,7 +85,8 @@ def _send(url: str, name: str, content: bytes) -> None:
         with transport.exchange("POST", url, {"Content-Type": "application/octet-stream"}, content) as answer:
             status = answer.status
     except HTTPError as error:
-        raise TransientFailure(f"{what}: {type(error).__name__}: {error}") from None
+        # Not what it says: that can be the address, which is a credential.
+        raise TransientFailure(f"{what}: {type(error).__name__}") from None
     finally:
         transport.close()
     if status == 200:

@@ -1,4 +1,4 @@
-"""What the clients really send and are answered, noted where it leaves them.
+"""What the clients hand over to be sent, and what they are answered.
 
 Belongs here: the recording. Does not belong here: what judges it (the contract tests).
 """
