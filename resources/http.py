@@ -270,10 +270,10 @@ class HttpClient:
                 return self._decode(status, answered, body, exact_decimals)
             try:
                 target = urljoin(url, answered.get("location", ""))
-                _origin(target)
+                elsewhere = _origin(target) != _origin(self.base_url)
             except ValueError:
                 raise PermanentFailure(f"{self.vendor}: {method} {path} was redirected to what is no address") from None
-            if _origin(target) != _origin(self.base_url) or (method != "GET" and status not in (307, 308)):
+            if elsewhere or (method != "GET" and status not in (307, 308)):
                 host = urlsplit(target).hostname or "nowhere"
                 raise PermanentFailure(
                     f"{self.vendor}: {method} {path} was redirected to {host}, which is not followed: "
@@ -352,10 +352,9 @@ class HttpClient:
             return ConfigurationError(f"{self.vendor}: {self.base_url!r} is not a usable address")
         if "CERTIFICATE_VERIFY_FAILED" in text:
             return PermanentFailure(f"{self.vendor}: the certificate of {host} is not trusted: {text}")
-        proxys = isinstance(error, exceptions.ProxyError) and isinstance(
-            error.original_error, exceptions.NewConnectionError
-        )
-        if proxys or isinstance(error, exceptions.NewConnectionError):
+        # What a proxy says may be of after the request; that it could not be reached is of before.
+        below = error.original_error if isinstance(error, exceptions.ProxyError) else error
+        if isinstance(below, exceptions.NewConnectionError):
             return Unreachable(f"{self.vendor}: cannot reach {host}: {text}")
         if isinstance(error, exceptions.TimeoutError):
             return TransientFailure(f"{self.vendor}: {host} did not answer in time ({type(error).__name__})")
