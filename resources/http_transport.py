@@ -33,7 +33,6 @@ from urllib3.exceptions import (
     LocationParseError,
     NameResolutionError,
     NewConnectionError,
-    ProtocolError,
 )
 
 CONNECT_SECONDS = 10.0
@@ -206,11 +205,7 @@ class _Connection(HTTPConnection):
         raise NewConnectionError(self, f"no connection: {failure}") from failure
 
     def getresponse(self) -> Any:
-        try:
-            answer = super().getresponse()
-        except ConnectionError as error:
-            # Said here, for urllib3 takes it for a proxy's that was not reached, where there is one: the request was.
-            raise ProtocolError("the connection ended before an answer", error) from error
+        answer = super().getresponse()
         self._answered = time.monotonic()
         return answer
 
